@@ -1,0 +1,50 @@
+# make repro   build the data set with the default profile, on real models
+# make test    all tests        make check   ruff, mypy and the quick tests
+# make setup   only .venv       make bench   benchmarks, one JSON line each
+#
+# Each makes .venv first, with Python 3.11 and everything that is needed.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRA := $(if $(shell command -v nvidia-smi),gpu,cpu)
+# Where PyTorch's CPU builds are, if pip as it is configured does not find them.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+export PATH := $(abspath $(BIN)):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: repro test check setup bench clean
+.DEFAULT_GOAL := repro
+
+repro: $(STAMP)
+	@dvc repro
+
+test: $(STAMP)
+	@python -m pytest
+
+check: $(STAMP)
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@python -m pytest -m "not slow"
+
+setup: $(STAMP)
+
+bench: $(STAMP)
+	@for script in bench/*.py; do python $$script || exit 1; done
+
+# torchvision, torchaudio and torchcodec come with vllm but do not fit the CPU build of torch, and nothing here needs them.
+$(STAMP): setup.py
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing into $(VENV) with the extra [$(EXTRA)]: 1 to 3 minutes, about 4.5 GB …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@pip install --quiet --editable '.[$(EXTRA),dev]' || { test $(EXTRA) = cpu \
+	  && echo "Trying again with torch from PyTorch's own index …" \
+	  && pip install --quiet 'torch==2.13.*' --index-url $(TORCH_CPU_INDEX) \
+	  && pip install --quiet --editable '.[cpu,dev]'; }
+	@test $(EXTRA) = gpu || pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

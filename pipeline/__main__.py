@@ -1,0 +1,120 @@
+"""`python -m pipeline STAGE`: one command a stage, and `status`.
+
+Exit codes: 0 done, 1 failed with a message that says what to do, 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from transforms.errors import ConfigError, UserError
+
+HELP = {
+    "models": "Make local folders for the models whose weights come from packages.",
+    "ingest": "Read the problems of all sources → problems/.",
+    "generate": "Ask the teacher for traces → traces/.",
+    "verify": "Judge each trace's answer → verdicts/.",
+    "segment": "Cut the thinking into steps → steps/.",
+    "score": "Score the steps with the scorer → scores/.",
+    "prune": "Decide which steps go, one folder a method → pruned/METHOD/.",
+    "recheck": "Check that pruned traces still hold → rechecked/METHOD/.",
+    "filter": "Keep what is correct, a few per problem → kept/.",
+    "emit": "Write training shards → shards/FORMAT/.",
+    "report": "Sum up the run → report/.",
+}
+
+app = typer.Typer(
+    help="Distil concise reasoning: generate traces, prune them, check them, emit training shards.\n\n`dvc repro` runs all stages in order; each is also a command of its own.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+ParamsFile = Annotated[str, typer.Option("--params", help="The parameter file.", metavar="FILE")]
+Override = Annotated[list[str] | None, typer.Option("--set", help="Override one parameter: group.key=value. May be repeated.", metavar="KEY=VALUE")]
+Data = Annotated[str, typer.Option("--data", help="The data folder, or a URI such as gs://bucket/run.", metavar="DIR")]
+Force = Annotated[bool, typer.Option("--force", help="Run again even if the output is complete.")]
+
+
+def _complete_method(incomplete: str) -> list[str]:
+    from transforms.pruning import METHODS
+
+    return [name for name in METHODS if name.startswith(incomplete)]
+
+
+Method = Annotated[str, typer.Option("--method", help="Only this method; all of prune.methods without it.", autocompletion=_complete_method)]
+
+
+def _run(stage: str, flags: list[str], params: str, override: list[str] | None, data: str, force: bool, method: str = "") -> None:
+    from pipeline.config import load
+    from pipeline.paths import Paths
+    from pipeline.runner import check_flags
+    from pipeline.stages import Context, run_stage
+    from transforms.pruning import METHODS
+
+    loaded = load(params, override)
+    check_flags(flags)
+    if method and method not in METHODS:
+        raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
+    run_stage(stage, Context(loaded, Paths(data), flags, force), method)
+
+
+def _add_stage(name: str) -> None:
+    settings: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
+    usage = "All other options go to Beam, for example `--project` or `--region` for Dataflow."
+
+    if name in ("prune", "recheck"):
+
+        def with_method(context: typer.Context, method: Method = "", params: ParamsFile = "params.yaml", override: Override = None, data: Data = "data", force: Force = False) -> None:
+            _run(name, context.args, params, override, data, force, method)
+
+        app.command(name, help=HELP[name], epilog=usage, context_settings=settings)(with_method)
+        return
+
+    def plain(context: typer.Context, params: ParamsFile = "params.yaml", override: Override = None, data: Data = "data", force: Force = False) -> None:
+        _run(name, context.args, params, override, data, force)
+
+    app.command(name, help=HELP[name], epilog=usage, context_settings=settings)(plain)
+
+
+for stage_name in HELP:
+    _add_stage(stage_name)
+
+
+@app.command(help="Show what is done, unfinished and dropped, and what it took.")
+def status(params: ParamsFile = "params.yaml", override: Override = None, data: Data = "data") -> None:
+    """A table of all stages."""
+    from pipeline.config import load
+    from pipeline.paths import Paths
+    from pipeline.status import show
+
+    show(load(params, override), Paths(data))
+
+
+def main() -> int:
+    """Runs the command line; returns the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(standalone_mode=False)
+        return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; run the command again to go on", file=sys.stderr)
+        return 130
+    except typer.Exit as exit:
+        return exit.exit_code
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of typer's command line
+            print(f"error: {error.format_message()}", file=sys.stderr)
+            return int(error.exit_code)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""params.yaml, typed and strict. The only module that reads it.
+
+    load("params.yaml", ["generate.sampling.temperature=0.5"]) → Params(base=Base(seed=17, …), …)
+
+A wrong key, type, range or combination is a ConfigError of one line that names the key, the value and
+what is allowed. `section` gives the part of the configuration that a stage depends on; dvc.yaml lists
+the same keys.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from transforms.configuration import Config, combination, unknown_key
+from transforms.emit import Config as Emit
+from transforms.errors import ConfigError, InputError
+from transforms.filter import Config as Filter
+from transforms.generate import Config as Generate
+from transforms.inference.engine import GENERATES, SCORES, Model
+from transforms.ingest import Config as Ingest
+from transforms.pruning import METHODS
+from transforms.recheck import Config as Recheck
+from transforms.score import Config as Score
+from transforms.segment import Config as Segment
+from transforms.verify import Config as Verify
+
+PARAMS_FILE = "params.yaml"
+
+
+class Base(Config):
+    """`shard_rows`: rows of the sources in one part; a part is what one worker holds in memory."""
+
+    seed: int = 17
+    shard_rows: int = Field(500, ge=1, le=100_000)
+
+
+class Runner(Config):
+    """Which Beam runner, and Beam's own flags for it. `workers` is for the direct runner."""
+
+    name: str = Field("direct", min_length=1)
+    workers: int = Field(1, ge=1)
+    options: dict[str, Any] = {}
+
+
+class Prune(Config):
+    """`methods` to run; `options` of each, by its name."""
+
+    methods: tuple[str, ...] = Field(("keep_all", "first_correct"), min_length=1, strict=False)
+    options: dict[str, Any] = {}
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        for number, method in enumerate(methods):
+            if method not in METHODS:
+                raise combination(f"prune.methods.{number}", f"no such method; allowed: {', '.join(METHODS)}")
+            if method in methods[:number]:
+                raise combination(f"prune.methods.{number}", "is there twice")
+        return methods
+
+    @field_validator("options", mode="after")
+    @classmethod
+    def _typed(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in options:
+            if name not in METHODS:
+                raise unknown_key(name, list(METHODS))
+        return {name: _validated(METHODS[name].Config, options.get(name) or {}, ("prune", "options", name)) for name in METHODS}
+
+    def option(self, method: str) -> Any:
+        """The Config of a method."""
+        return self.options[method] if method in self.options else METHODS[method].Config()
+
+
+class Report(Config):
+    """`samples`: traces shown before and after, on the page."""
+
+    samples: int = Field(5, ge=0, le=100)
+
+
+class Params(Config):
+    """All of params.yaml."""
+
+    base: Base = Base()
+    runner: Runner = Runner()
+    models: dict[str, Model] = Field(min_length=1)
+    ingest: Ingest
+    generate: Generate = Generate()
+    verify: Verify = Verify()
+    segment: Segment = Segment()
+    score: Score = Score()
+    prune: Prune = Prune()
+    recheck: Recheck = Recheck()
+    filter: Filter = Filter()
+    emit: Emit = Emit()
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Params:
+        for stage, engines, verb in (("generate", GENERATES, "generate"), ("score", SCORES, "score"), ("recheck", SCORES, "score")):
+            name = getattr(self, stage).model
+            if name not in self.models:
+                raise combination(f"{stage}.model", f"no such model; allowed: {', '.join(self.models)}")
+            if self.models[name].engine not in engines:
+                raise combination(f"{stage}.model", f"its engine is {self.models[name].engine}, which cannot {verb} here; allowed engines: {', '.join(engines)}")
+        teacher, wanted = self.models[self.generate.model], self.generate.sampling.max_tokens
+        if wanted >= teacher.max_model_len:
+            raise combination("generate.sampling.max_tokens", f"must be below models.{self.generate.model}.max_model_len = {teacher.max_model_len}, which holds prompt and answer")
+        if teacher.engine == "vllm" and teacher.kv_cache_gib * 2**30 < 2**30:
+            raise combination(f"models.{self.generate.model}.kv_cache_gib", "must be at least 1")
+        if self.filter.method not in ("portfolio", *self.prune.methods):
+            raise combination("filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)")
+        if self.base.shard_rows * self.generate.samples_per_problem > 1_000_000:
+            raise combination("base.shard_rows", f"times generate.samples_per_problem = {self.generate.samples_per_problem} traces do not fit in one part; allowed: 1,000,000 in all")
+        return self
+
+
+# What each stage depends on, as dotted keys of params.yaml; `{…}` is replaced by that key's value.
+SECTIONS = {
+    "models": ("models",),
+    "ingest": ("base", "ingest"),
+    "generate": ("generate", "models.{generate.model}"),
+    "verify": ("verify",),
+    "segment": ("segment",),
+    "score": ("score", "models.{score.model}"),
+    "prune": ("prune.options.{method}",),
+    "recheck": ("recheck", "models.{recheck.model}"),
+    "filter": ("filter", "prune.methods"),
+    "emit": ("base.seed", "emit"),
+    "report": ("report", "prune.methods"),
+}
+
+
+def section(params: Params, stage: str, method: str = "") -> dict[str, Any]:
+    """The values that `stage` depends on, by dotted key, as JSON values."""
+    values = params.model_dump(mode="json")
+    values["prune"]["options"] = {name: params.prune.option(name).model_dump(mode="json") for name in METHODS}
+    found = {}
+    for key in SECTIONS[stage]:
+        if "{" in key:
+            key = key.replace("{method}", method)
+            for stage_name in ("generate", "score", "recheck"):
+                key = key.replace(f"{{{stage_name}.model}}", getattr(params, stage_name).model)
+        value: Any = values
+        for part in key.split("."):
+            value = value[part]
+        found[key] = value
+    return found
+
+
+def load(path: str, overrides: list[str] | None = None) -> Params:
+    """The parameters of a YAML file with `group.key=value` overrides.
+
+    Raises:
+        InputError: the file cannot be read.
+        ConfigError: it is not YAML, or a value is not allowed.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = YAML(typ="safe", pure=True).load(file)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds no groups (base, models, ingest, …)")
+    for override in overrides or []:
+        _override(values, override)
+    return _validated(Params, values, ())
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: must be group.key=value, for example generate.sampling.temperature=0.5")
+    try:
+        value = YAML(typ="safe", pure=True).load(io.StringIO(text))
+    except YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}") from error
+    *parents, last = key.strip().split(".")
+    node: Any = values
+    for done, part in enumerate(parents):
+        node = _child(node, part, f"--set {override!r}: {'.'.join(parents[: done + 1])}")
+    if isinstance(node, list):
+        _child(node, last, f"--set {override!r}: {key.strip()}")
+        node[int(last)] = value
+    else:
+        node[last] = value
+
+
+def _child(node: Any, part: str, where: str) -> Any:
+    if isinstance(node, list):
+        if not part.isdecimal() or int(part) >= len(node):
+            raise ConfigError(f"{where}: no such entry; allowed: 0 to {len(node) - 1}")
+        return node[int(part)]
+    if not isinstance(node.get(part), dict | list):
+        node[part] = {}
+    return node[part]
+
+
+def _validated(kind: type[Config], values: Any, where: tuple[str, ...]) -> Any:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_line(item, values, where) for item in error.errors()[:3])) from None
+
+
+def _line(error: Any, values: Any, where: tuple[str, ...]) -> str:
+    """`generate.sampling.temperature = 'hot': input should be a valid number`."""
+    context = error.get("ctx") or {}
+    tags_only = error["type"] in ("unknown_key", "union_tag_invalid", "union_tag_not_found")
+    key = [*where, *_path(error["loc"], values, tags_only)]
+    if error["type"].startswith("union_tag"):
+        key.append(context["discriminator"].strip("'"))
+    elif error["type"] == "combination":
+        key = context["key"].split(".")
+    elif error["type"] == "unknown_key":
+        key.append(context["key"])
+    message = error["msg"][0].lower() + error["msg"][1:]
+    if error["type"] == "union_tag_invalid":
+        message = f"allowed: {context['expected_tags']}"
+    if error["type"] in ("missing", "union_tag_not_found"):
+        return f"{'.'.join(key)}: missing; it has no default"
+    value = _value(values, key[len(where) :])
+    return f"{'.'.join(key) or PARAMS_FILE} = {_short(value)}: {message}"
+
+
+def _path(loc: tuple[Any, ...], values: Any, all_there: bool) -> list[str]:
+    """The error's location without the tags that pydantic adds for unions; `all_there`: its last part is no missing key."""
+    path: list[str] = []
+    node = values
+    for number, part in enumerate(loc):
+        missing_key = number == len(loc) - 1 and not all_there
+        if isinstance(node, dict) and part not in node and not missing_key:
+            continue
+        path.append(str(part))
+        node = _value(node, [str(part)])
+    return path
+
+
+def _value(values: Any, key: list[str]) -> Any:
+    for part in key:
+        if isinstance(values, dict) and part in values:
+            values = values[part]
+        elif isinstance(values, list | tuple) and part.isdecimal() and int(part) < len(values):
+            values = values[int(part)]
+        else:
+            return "(default)"
+    return values
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,0 +1,47 @@
+"""Where everything is, below the data folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from transforms import storage
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folders of one data set. `data` is a local folder, or a URI of a filesystem Beam reaches."""
+
+    data: str = "data"
+
+    def stage(self, name: str, method: str = "") -> str:
+        """A stage's folder; `name` is the folder's, not the stage's."""
+        return storage.join(self.data, name, method) if method else storage.join(self.data, name)
+
+    @property
+    def models(self) -> str:
+        """Package models, always on the local disk."""
+        return os.path.join(self.data, "models") if storage.is_local(self.data) else os.path.join("data", "models")
+
+    @property
+    def cache(self) -> str:
+        """Answers of teachers and scorers, shared by all stages."""
+        return storage.join(self.data, "cache")
+
+    def log(self, stage: str, method: str = "") -> str:
+        """Times, throughput and host of a stage's last run."""
+        return storage.join(self.data, "logs", f"{stage}-{method}.json" if method else f"{stage}.json")
+
+
+FOLDERS = {
+    "ingest": "problems",
+    "generate": "traces",
+    "verify": "verdicts",
+    "segment": "steps",
+    "score": "scores",
+    "prune": "pruned",
+    "recheck": "rechecked",
+    "filter": "kept",
+    "emit": "shards",
+    "report": "report",
+}

@@ -1,0 +1,181 @@
+"""Sums up a run: metrics.json, tokens.csv and index.html in report/, and the closing lines of `dvc repro`.
+
+    metrics.json  {"examples": {"train": 29, "validation": 4}, "thinking_tokens": {"before": 241.0, …}, …}
+    tokens.csv    id,method,family,status,tokens_before,tokens_after — a row for each correct trace and method
+
+Everything comes from the stages' folders and nothing from clocks, so the same data gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.config import Params
+from pipeline.paths import Paths
+from transforms import storage
+from transforms.folders import StageFolder, read_rows
+from transforms.types import Decision, Drop, KeptTrace, Outcome, RecheckedTrace, Step, Verdict
+
+METRICS, TOKENS, PAGE = "metrics.json", "tokens.csv", "index.html"
+
+
+def write(params: Params, paths: Paths) -> dict[str, Any]:
+    """Writes the three files, prints the summary, returns the metrics.
+
+    Raises:
+        InputError: a stage has not finished.
+    """
+    rechecked = {method: StageFolder(paths.stage("rechecked", method)) for method in params.prune.methods}
+    metrics = measure(params, paths, rechecked)
+    folder = paths.stage("report")
+    storage.write_bytes(storage.join(folder, METRICS), (json.dumps(metrics, indent=2, sort_keys=True) + "\n").encode())
+    storage.write_bytes(storage.join(folder, TOKENS), tokens_csv(rechecked).encode())
+    storage.write_bytes(storage.join(folder, PAGE), page(metrics, samples(paths, rechecked, params.report.samples)).encode())
+    print(summary(metrics, paths), file=sys.stderr)
+    return metrics
+
+
+def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> dict[str, Any]:
+    """All numbers of the report. Token counts are the scorer's, of the thinking."""
+    verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))
+    kept = list(_numbers(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths())))
+    before, after = sum(k["before"] for k in kept), sum(k["after"] for k in kept)
+    formats = {name: StageFolder(paths.stage("shards", name)).finished_manifest() for name in params.emit.formats}
+    splits: Counter[str] = Counter()
+    for part in next(iter(formats.values()))["parts"]:
+        splits[part["name"].split("/")[0]] += part["rows"]
+    return {
+        "problems": StageFolder(paths.stage("problems")).num_rows(),
+        "traces": len(verdicts),
+        "verdicts": {outcome.value: sum(v.outcome == outcome for v in verdicts) for outcome in Outcome},
+        "verified_share": _share(sum(v.outcome == Outcome.CORRECT for v in verdicts), len(verdicts)),
+        "examples": {**splits, "total": len(kept)},
+        "thinking_tokens": {"before": before, "after": after, "kept_share": _share(after, before), "mean_after": _share(after, len(kept))},
+        "chosen_methods": dict(sorted(Counter(k["method"] for k in kept).items())),
+        "families": _families(verdicts, kept),
+        "methods": {method: _method(read_rows(RecheckedTrace, folder.part_paths())) for method, folder in rechecked.items()},
+        "dropped": _dropped(params, paths),
+    }
+
+
+def _numbers(kept: Iterable[KeptTrace]) -> Iterable[dict[str, Any]]:
+    for trace in kept:
+        yield {"method": trace.method, "family": trace.problem.family, "before": trace.num_tokens_before, "after": trace.num_tokens_after}
+
+
+def _families(verdicts: list[Verdict], kept: list[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for family in dict.fromkeys(verdict.family for verdict in verdicts):
+        mine = [verdict for verdict in verdicts if verdict.family == family]
+        correct = {verdict.problem_id for verdict in mine if verdict.outcome == Outcome.CORRECT}
+        found[family] = {
+            "traces": len(mine),
+            "verified_share": _share(sum(v.outcome == Outcome.CORRECT for v in mine), len(mine)),
+            "problems_solved": len(correct),
+            "problems": len({verdict.problem_id for verdict in mine}),
+            "examples": sum(k["family"] == family for k in kept),
+        }
+    return found
+
+
+def _method(traces: Iterable[RecheckedTrace]) -> dict[str, Any]:
+    """Counts over all traces; tokens and likelihoods over the correct ones."""
+    statuses: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
+    for trace in traces:
+        statuses[trace.status] += 1
+        if trace.outcome == Outcome.CORRECT:
+            total["correct"] += 1
+            total["before"] += trace.num_tokens_before
+            total["pruned"] += trace.num_tokens_pruned
+            total["after"] += trace.num_tokens_after
+            total["loglik"] += trace.response_loglik_after_nats_per_token - trace.response_loglik_before_nats_per_token
+    return {
+        "statuses": dict(sorted(statuses.items())),
+        "correct_traces": int(total["correct"]),
+        "tokens_before": int(total["before"]),
+        "tokens_pruned": int(total["pruned"]),
+        "tokens_after": int(total["after"]),
+        "kept_share": _share(total["after"], total["before"]),
+        "mean_loglik_change_nats_per_token": _share(total["loglik"], total["correct"], 4),
+    }
+
+
+def _dropped(params: Params, paths: Paths) -> dict[str, dict[str, int]]:
+    names = ["problems", "traces", "verdicts", "steps", "scores", "kept"]
+    names += [f"{folder}/{method}" for folder in ("pruned", "rechecked") for method in params.prune.methods]
+    counts = {name: StageFolder(paths.stage(*name.split("/"))).finished_manifest()["rows"]["dropped"] for name in names}
+    return {name: dropped for name, dropped in counts.items() if dropped}
+
+
+def tokens_csv(rechecked: dict[str, StageFolder]) -> str:
+    """A row for each correct trace and method, for `dvc plots`."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["id", "method", "family", "status", "tokens_before", "tokens_after"])
+    for method, folder in rechecked.items():
+        for trace in read_rows(RecheckedTrace, folder.part_paths()):
+            if trace.outcome == Outcome.CORRECT:
+                rows.writerow([trace.id, method, trace.problem.family, trace.status, trace.num_tokens_before, trace.num_tokens_after])
+    return text.getvalue()
+
+
+def samples(paths: Paths, rechecked: dict[str, StageFolder], count: int) -> list[dict[str, Any]]:
+    """Kept traces with each step and whether it stayed: the `count` that lost the most tokens."""
+    kept = sorted(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()), key=lambda t: (t.num_tokens_after - t.num_tokens_before, t.id))
+    wanted = {(trace.id, trace.method): number for number, trace in enumerate(islice(kept, count))}
+    shown = []
+    for folder in rechecked.values():
+        for trace in read_rows(RecheckedTrace, folder.part_paths()):
+            if (trace.id, trace.method) in wanted:
+                shown.append((wanted[trace.id, trace.method], {"trace": trace, "steps": _steps(trace.thinking, trace.steps, trace.decisions, trace.status)}))
+    return [sample for _, sample in sorted(shown, key=lambda pair: pair[0])]
+
+
+def _steps(thinking: str, steps: tuple[Step, ...], decisions: tuple[Decision, ...], status: str) -> list[dict[str, Any]]:
+    return [
+        {"text": thinking[step.start : step.end].strip("\n"), "kept": decision.action == "keep" or status != "passed", "reason": decision.reason}
+        for step, decision in zip(steps, decisions, strict=True)
+    ]
+
+
+def page(metrics: dict[str, Any], shown: list[dict[str, Any]]) -> str:
+    """The report as one HTML file without scripts; model text is escaped."""
+    environment = Environment(loader=PackageLoader("pipeline"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("report.html").render(metrics=metrics, samples=shown)
+
+
+def summary(metrics: dict[str, Any], paths: Paths) -> str:
+    """The closing lines: what was made, and where."""
+    tokens, examples = metrics["thinking_tokens"], metrics["examples"]
+    lines = [
+        "",
+        f"  {examples['total']} training examples ({examples['train']} train, {examples['validation']} validation) in {paths.stage('shards')}",
+        f"  {metrics['verified_share']:.0%} of {metrics['traces']} traces verified correct, over {metrics['problems']} problems",
+        f"  thinking tokens of the examples: {tokens['before']:,} before, {tokens['after']:,} after ({tokens['kept_share']:.0%} kept)",
+        *(
+            f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back"
+            for method, numbers in metrics["methods"].items()
+        ),
+        f"  look at {storage.join(paths.stage('report'), PAGE)}; `dvc metrics show`, `dvc plots show`, `python -m pipeline status`",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def drops(folder: StageFolder) -> list[Drop]:
+    """All drops of a finished stage."""
+    return list(read_rows(Drop, [storage.join(folder.path, "drops.parquet")]))
+
+
+def _share(part: float, whole: float, digits: int = 4) -> float:
+    return round(part / whole, digits) if whole else 0.0

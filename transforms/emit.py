@@ -1,0 +1,36 @@
+"""Training shards: kept traces in a trainer's format, split into train and validation by problem.
+
+All traces of a problem are in one split, and which one depends on the seed and the problem's id only:
+a problem never changes sides when others come or go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from transforms.configuration import Config as BaseConfig
+from transforms.formats import FORMATS
+from transforms.seeding import unit_interval
+from transforms.types import Example, KeptTrace
+
+SPLITS = ("train", "validation")
+
+
+class Config(BaseConfig):
+    """`validation_share` of the problems goes to the validation split, as chance has it."""
+
+    formats: tuple[Literal["messages"], ...] = Field(("messages",), min_length=1, strict=False)
+    validation_share: float = Field(0.1, ge=0, lt=1)
+
+
+def emit(trace: KeptTrace, format_name: str) -> Iterator[Example]:
+    """The example of one kept trace."""
+    yield FORMATS[format_name].render(trace)
+
+
+def split_of(example: Example, validation_share: float, seed: int) -> str:
+    """The split of an example's problem."""
+    return SPLITS[unit_interval(seed, "split", example.problem_id) < validation_share]

@@ -1,0 +1,208 @@
+"""A stage's folder: parts, drops, and the manifest that says they are all there.
+
+    pruned/asap/part-00000.parquet   rows, zstd
+    pruned/asap/drops.parquet        every row that ended here: id, stage, reason, detail
+    pruned/asap/manifest.json        written last: config, code, inputs, counts, sha256 of each part
+    pruned/asap/_work/               while unfinished: the fingerprint, and a receipt for each part
+
+A part counts as finished when its receipt is there, and the receipt is written after the part. The
+fingerprint says what the parts were made from; if it differs, unfinished work is thrown away.
+Nothing here depends on the time, the host or the order in which parts were made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms import schema, storage
+from transforms.errors import InputError
+from transforms.types import Drop
+
+Record = TypeVar("Record")
+MANIFEST = "manifest.json"
+DROPS = "drops.parquet"
+WORK = "_work"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one shard. `files` maps a part's path in the folder to (rows, sha256)."""
+
+    index: int
+    rows_read: int
+    rows_kept: int
+    files: dict[str, tuple[int, str]]
+    drops: tuple[Drop, ...] = field(default=())
+
+
+def part_name(index: int) -> str:
+    """The file name of part `index`."""
+    return f"part-{index:05d}.parquet"
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with one spelling for equal values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def fingerprint(about: dict[str, Any]) -> str:
+    """sha256 of what a folder is made from."""
+    return hashlib.sha256(canonical_json(about).encode()).hexdigest()
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """The table as a Parquet file: zstd, and the same bytes for the same rows."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """One stage's output, on any filesystem."""
+
+    path: str
+
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest, or None while the folder is unfinished."""
+        name = storage.join(self.path, MANIFEST)
+        return json.loads(storage.read_bytes(name)) if storage.exists(name) else None
+
+    def finished_manifest(self) -> dict[str, Any]:
+        """The manifest.
+
+        Raises:
+            InputError: the stage that writes this folder has not finished.
+        """
+        manifest = self.manifest()
+        if manifest is None:
+            raise InputError(f"{self.path} is not finished (it has no {MANIFEST}): run the stage that writes it first, or `dvc repro`")
+        return manifest
+
+    def begin(self, about: dict[str, Any]) -> set[int]:
+        """Prepares the folder for work made from `about`; returns the indices of parts already finished.
+
+        Whatever was made from something else is deleted.
+        """
+        print_now = fingerprint(about)
+        name = storage.join(self.path, WORK, "fingerprint")
+        if storage.exists(name) and storage.read_bytes(name).decode() == print_now and self.manifest() is None:
+            return {receipt.index for receipt in self.receipts()}
+        self.clear()
+        storage.write_bytes(name, print_now.encode())
+        return set()
+
+    def clear(self) -> None:
+        """Deletes what a stage writes here, manifest first, and nothing else."""
+        storage.delete([storage.join(self.path, MANIFEST)])
+        storage.delete(storage.list_files(self.path, "*.parquet") + storage.list_files(self.path, "*/part-*.parquet"))
+        storage.delete([storage.join(self.path, WORK)])
+
+    def write(self, index: int, rows_read: int, tables: dict[str, pa.Table], drops: Sequence[Drop]) -> Receipt:
+        """Writes the part files of shard `index`, one a key of `tables` ("" or a subfolder), then its receipt."""
+        files = {}
+        for split, table in tables.items():
+            name = f"{split}/{part_name(index)}" if split else part_name(index)
+            data = to_parquet(table)
+            storage.write_bytes(storage.join(self.path, *name.split("/")), data)
+            files[name] = (table.num_rows, hashlib.sha256(data).hexdigest())
+        receipt = Receipt(index, rows_read, sum(table.num_rows for table in tables.values()), files, tuple(drops))
+        storage.write_bytes(storage.join(self.path, WORK, f"{index:05d}.json"), canonical_json(asdict(receipt)).encode())
+        return receipt
+
+    def receipts(self) -> list[Receipt]:
+        """The receipts of finished parts, by index."""
+        found = (json.loads(storage.read_bytes(path)) for path in storage.list_files(storage.join(self.path, WORK), "*.json"))
+        receipts = [
+            Receipt(
+                index=values["index"],
+                rows_read=values["rows_read"],
+                rows_kept=values["rows_kept"],
+                files={name: (rows, sha256) for name, (rows, sha256) in values["files"].items()},
+                drops=tuple(Drop(**drop) for drop in values["drops"]),
+            )
+            for values in found
+        ]
+        return sorted(receipts, key=lambda receipt: receipt.index)
+
+    def finish(self, about: dict[str, Any], num_shards: int, outputs_per_row: int) -> dict[str, Any]:
+        """Writes drops.parquet and, last, the manifest; returns the manifest.
+
+        Raises:
+            AssertionError: a shard has no receipt, or a row was neither kept nor dropped.
+        """
+        receipts = self.receipts()
+        assert [receipt.index for receipt in receipts] == list(range(num_shards)), f"{self.path}: shards without a part"
+        drops = [drop for receipt in receipts for drop in receipt.drops]
+        read, kept = sum(r.rows_read for r in receipts), sum(r.rows_kept for r in receipts)
+        assert read * outputs_per_row == kept + len(drops), f"{self.path}: {read} × {outputs_per_row} rows read, {kept} kept, {len(drops)} dropped"
+        storage.write_bytes(storage.join(self.path, DROPS), to_parquet(schema.to_table(Drop, drops)))
+        manifest = {
+            **about,
+            "rows": {
+                "read": read,
+                "outputs_per_row": outputs_per_row,
+                "kept": kept,
+                "dropped": dict(sorted(Counter(drop.reason for drop in drops).items())),
+            },
+            "parts": [
+                {"name": name, "rows": rows, "sha256": sha256}
+                for receipt in receipts
+                for name, (rows, sha256) in sorted(receipt.files.items())
+            ],
+        }
+        storage.write_bytes(storage.join(self.path, MANIFEST), (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        storage.delete([storage.join(self.path, WORK)])
+        return manifest
+
+    def num_rows(self) -> int:
+        """Rows in all parts. Raises InputError if unfinished."""
+        return sum(part["rows"] for part in self.finished_manifest()["parts"])
+
+    def part_paths(self) -> list[str]:
+        """Paths of all parts, in the manifest's order. Raises InputError if unfinished."""
+        return [storage.join(self.path, *part["name"].split("/")) for part in self.finished_manifest()["parts"]]
+
+    def content(self) -> str:
+        """sha256 over the parts' checksums: what the rows are, whatever made them. Raises InputError if unfinished."""
+        return fingerprint({"parts": self.finished_manifest()["parts"]})
+
+    def damage(self) -> list[str]:
+        """Names of parts that are missing or whose bytes are not those the manifest lists."""
+        bad = []
+        for part in self.finished_manifest()["parts"]:
+            path = storage.join(self.path, *part["name"].split("/"))
+            if not storage.exists(path) or storage.sha256_file(path) != part["sha256"]:
+                bad.append(part["name"])
+        return bad
+
+
+def read_part(record: type[Record], path: str) -> Iterator[Record]:
+    """The rows of one part.
+
+    Raises:
+        InputError: the file is not there, not Parquet, or lacks a column.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(storage.read_bytes(path)))
+        batches = table.select(schema.arrow_schema(record).names).to_batches(max_chunksize=64)
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise InputError(f"{path} is damaged or from another version ({error}): run the stage that writes it again with --force") from error
+    for batch in batches:
+        for values in batch.to_pylist():
+            yield schema.from_plain(record, values)
+
+
+def read_rows(record: type[Record], paths: Iterable[str]) -> Iterator[Record]:
+    """The rows of several parts, one after another. Raises InputError."""
+    for path in paths:
+        yield from read_part(record, path)

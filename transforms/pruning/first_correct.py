@@ -1,0 +1,94 @@
+r"""Keeps the thinking up to the step that first reaches the right answer; the rest is repeated checking.
+
+The idea of LC-R1 (arXiv 2506.14755), Self-Braking Tuning (2505.14604) and TrimR (2505.17155). A step
+reaches the answer when something it concludes (a boxed expression, the right-hand side of an "=", what
+follows "is") is judged correct by the verifier; a number that merely stands in it does not count, nor
+does one that the question already gives. With `solutions: 2` the second such step that comes after a
+step without the answer ends it, i.e. the second derivation. A trace that never reaches the answer is
+kept whole.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field
+
+from transforms.configuration import Config as BaseConfig
+from transforms.pruning.base import PruneInput
+from transforms.types import Action, Decision, Problem
+from transforms.verify import is_correct
+from transforms.verify.extract import final_answer
+
+VERSION = "1"
+NEEDS: frozenset[str] = frozenset()
+
+_MAX_CANDIDATES = 20  # conclusions judged in one step; the last ones, where conclusions stand
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
+_CONCLUDES = re.compile(
+    r"(?:=|≈|:|\bis\b|\bare\b|\bequals\b|\bgets?\b|\bgives\b)"
+    r"(?:\\text\{|[$€£*({\s\\])*+"  # possessive, as the text is a model's: no backtracking
+    r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))(?!\s*(?:[-+*/×÷]|\\(?:times|div|cdot)))"  # "= 3 + 4" concludes nothing yet
+)
+_BARE_END = re.compile(r"(?P<value>-?\d[\d,]*(?:\.\d+)?)\W*$")
+
+
+class Config(BaseConfig):
+    """`solutions`: how many derivations to keep. `keep_conclusion`: keep the last step too, if it states the answer (the response does already)."""
+
+    solutions: int = Field(1, ge=1)
+    keep_conclusion: bool = False
+    deadline_seconds: float = Field(5.0, gt=0)
+
+
+def prune(given: PruneInput, config: Config) -> list[Decision]:
+    """KEEP up to the step that ends the wanted number of solutions, and the conclusion; DELETE the rest."""
+    trace = given.trace
+    texts = [trace.thinking[step.start : step.end] for step in trace.steps]
+    end = _last_needed(texts, trace.problem, config)
+    last = len(texts) - 1
+    decisions = []
+    for number, text in enumerate(texts):
+        if end is None:
+            decisions.append(Decision(number, Action.KEEP, "the answer is never reached"))
+        elif number <= end:
+            decisions.append(Decision(number, Action.KEEP, "reaches the answer" if number == end else "before the answer"))
+        elif number == last and config.keep_conclusion and reaches(text, trace.problem, config.deadline_seconds):
+            decisions.append(Decision(number, Action.KEEP, "conclusion"))
+        else:
+            decisions.append(Decision(number, Action.DELETE, "after the answer"))
+    return decisions
+
+
+def _last_needed(texts: list[str], problem: Problem, config: Config) -> int | None:
+    """The step that ends solution number `solutions`, or the last solution there is; None without any."""
+    solutions, end, apart = 0, None, True
+    for number, text in enumerate(texts):
+        if not reaches(text, problem, config.deadline_seconds):
+            apart = True
+        elif apart:
+            solutions, end, apart = solutions + 1, number, False
+            if solutions == config.solutions:
+                break
+    return end
+
+
+def reaches(text: str, problem: Problem, deadline_seconds: float) -> bool:
+    """Whether something that `text` concludes is the right answer."""
+    return any(is_correct(candidate, problem, deadline_seconds) for candidate in conclusions(text, problem.question))
+
+
+def conclusions(text: str, question: str) -> list[str]:
+    """What the step concludes, last first, without repeats: "12 + 5 = 17, so there are 17" → ["17"].
+
+    Numbers that the question gives count only when they are boxed.
+    """
+    given = {number.replace(",", "") for number in _NUMBER.findall(question)}
+    boxed = final_answer(text)
+    found = [match["value"] for match in _CONCLUDES.finditer(text)]
+    if bare := _BARE_END.search(text.rstrip()[-80:]):
+        found.append(bare["value"])
+    numbers = [value.replace(",", "") for value in reversed(found)]
+    candidates = [boxed.answer] if boxed else []
+    candidates += [value for value in numbers if value not in given]
+    return list(dict.fromkeys(candidates))[:_MAX_CANDIDATES]

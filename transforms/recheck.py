@@ -1,0 +1,85 @@
+"""Checks a pruned trace again: does it still give the right answer, and is the answer still likely?
+
+(a) The example as training will see it, `<think>pruned</think>response`, is parsed and verified.
+(b) log p(response | question, pruned) ≥ log p(response | question, thinking) − max_loss, in nats per
+    token of the response.
+
+A trace that fails gets its original thinking back and is marked `rolled_back`; one whose original does
+not verify either is marked `original_fails`, and is not hidden. The measure asked of the model does not
+depend on the threshold, so another threshold asks it nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from pydantic import Field
+
+from transforms.configuration import Config as BaseConfig
+from transforms.inference.engine import Failure, ScoreRequest, TokenScores
+from transforms.score import response_loglik, score_request
+from transforms.shards import drop
+from transforms.traces import Unparsable, split_thinking
+from transforms.types import Drop, DropReason, Outcome, PrunedTrace, RecheckedTrace
+from transforms.verify import judge_response
+
+
+class Config(BaseConfig):
+    """`max_loss_nats_per_token`: how much less likely, on average over its tokens, the response may become."""
+
+    model: str = Field("student", min_length=1)
+    max_loss_nats_per_token: float = Field(0.1, ge=0)
+    deadline_seconds: float = Field(10.0, gt=0)
+
+
+def requests(trace: PrunedTrace) -> list[ScoreRequest]:
+    """The response after the original thinking, and after the pruned one."""
+    return [score_request(trace.prompt, text, trace.response) for text in (trace.thinking, trace.pruned)]
+
+
+def recheck(trace: PrunedTrace, answers: list[TokenScores | Failure], config: Config) -> Iterator[RecheckedTrace | Drop]:
+    """The trace with what goes on (`final`), or a drop if the scorer could not read it."""
+    before, after = answers
+    if isinstance(before, Failure) or isinstance(after, Failure):
+        failure = before if isinstance(before, Failure) else after
+        assert isinstance(failure, Failure)
+        yield drop(trace.id, "recheck", DropReason.TOO_LONG if failure.kind == "too_long" else DropReason.REQUEST_FAILED, failure.message)
+        return
+    loglik_before, num_before = _per_token(trace.thinking, before)
+    loglik_after, num_pruned = _per_token(trace.pruned, after)
+    outcome = outcome_of(trace, trace.thinking, config)
+    status, reason = "passed", ""
+    if outcome != Outcome.CORRECT:
+        status, reason = "original_fails", "the original's answer is not correct"
+    elif outcome_of(trace, trace.pruned, config) != Outcome.CORRECT:
+        status, reason = "rolled_back", "the pruned trace does not verify"
+    elif loglik_after < loglik_before - config.max_loss_nats_per_token:
+        status, reason = "rolled_back", "the response became too unlikely"
+    carried = {field.name: getattr(trace, field.name) for field in fields(trace)}
+    yield RecheckedTrace(
+        **carried,
+        final=trace.pruned if status == "passed" else trace.thinking,
+        status=status,
+        reason=reason,
+        outcome=outcome,
+        response_loglik_before_nats_per_token=loglik_before,
+        response_loglik_after_nats_per_token=loglik_after,
+        num_tokens_before=num_before,
+        num_tokens_pruned=num_pruned,
+        num_tokens_after=num_pruned if status == "passed" else num_before,
+    )
+
+
+def outcome_of(trace: PrunedTrace, thinking: str, config: Config) -> Outcome:
+    """The verdict on thinking and response as training would see them."""
+    parts = split_thinking(f"<think>\n{thinking.strip()}\n</think>\n\n{trace.response}", "tags")
+    if isinstance(parts, Unparsable):
+        return Outcome.UNDECIDED
+    return judge_response(parts.response, trace.problem, config.deadline_seconds)[1].outcome
+
+
+def _per_token(thinking: str, scores: TokenScores) -> tuple[float, int]:
+    """(Mean log-likelihood of the response's tokens in nats, number of tokens of the thinking)."""
+    loglik, num_tokens = response_loglik(thinking, scores)
+    return loglik / max(num_tokens, 1), len(scores.starts) - num_tokens

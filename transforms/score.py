@@ -1,0 +1,74 @@
+"""Scores each step, and the response after the thinking, from one pass of the scorer over both.
+
+    steps "2 + 3 = 5.\\n\\n" | "Check: yes." and response "It is \\boxed{5}."
+        → StepScore(first_token_surprisal_nats=1.9, mean…=0.6, sum…=4.2, sum_entropy…=5.0, num_tokens=7), …
+
+A token belongs to the step that holds its first character; a step's first token is the token that holds
+its first character that is not white space (ASAP's score, arXiv 2508.05988). The response's
+log-likelihood is the sum over its tokens, given the question and the whole thinking.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from transforms.configuration import Config as BaseConfig
+from transforms.inference.engine import Failure, ScoreRequest, TokenScores
+from transforms.types import Drop, DropReason, Message, SegmentedTrace, Step, StepScore, TraceScores
+
+JOIN = "\n\n"  # between thinking and response in the scored text
+
+
+class Config(BaseConfig):
+    """`model` names the scorer in `models`."""
+
+    model: str = Field("student", min_length=1)
+
+
+def score_request(prompt: str, thinking: str, response: str) -> ScoreRequest:
+    """Asks for all tokens of thinking and response after the prompt."""
+    return ScoreRequest((Message("user", prompt),), thinking.strip() + JOIN + response)
+
+
+def score(trace: SegmentedTrace, response: TokenScores | Failure, model: str) -> Iterator[TraceScores | Drop]:
+    """The scores of one trace from the scorer's answer to `score_request`, or a drop with the scorer's reason."""
+    if isinstance(response, Failure):
+        yield Drop(trace.id, "score", DropReason.TOO_LONG if response.kind == "too_long" else DropReason.REQUEST_FAILED, response.message)
+        return
+    loglik, num_tokens = response_loglik(trace.thinking, response)
+    yield TraceScores(
+        id=trace.id,
+        model=model,
+        steps=tuple(score_step(trace.thinking, step, response) for step in trace.steps),
+        response_loglik_nats=loglik,
+        num_response_tokens=num_tokens,
+        num_thinking_tokens=len(response.starts) - num_tokens,
+    )
+
+
+def score_step(thinking: str, step: Step, tokens: TokenScores) -> StepScore:
+    """The scores of the characters `step.start` to `step.end`. A step without tokens has NaN means and 0 sums."""
+    first, last = bisect_left(tokens.starts, step.start), bisect_left(tokens.starts, step.end)
+    surprisals = [-value for value in tokens.logprobs_nats[first:last]]
+    text = thinking[step.start : step.end]
+    visible = step.start + len(text) - len(text.lstrip())
+    head = bisect_right(tokens.starts, visible) - 1
+    while head > 0 and tokens.starts[head - 1] == tokens.starts[head]:
+        head -= 1  # a character of several bytes may be several tokens: the first of them
+    return StepScore(
+        first_token_surprisal_nats=-tokens.logprobs_nats[head] if head >= 0 else math.nan,
+        mean_surprisal_nats=sum(surprisals) / len(surprisals) if surprisals else math.nan,
+        sum_surprisal_nats=sum(surprisals),
+        sum_entropy_nats=sum(tokens.entropies_nats[first:last]),
+        num_tokens=last - first,
+    )
+
+
+def response_loglik(thinking: str, tokens: TokenScores) -> tuple[float, int]:
+    """(Sum of the log-probabilities of the response's tokens in nats, their number)."""
+    first = bisect_left(tokens.starts, len(thinking.strip() + JOIN))
+    return sum(tokens.logprobs_nats[first:]), len(tokens.starts) - first

@@ -1,0 +1,185 @@
+"""One element is one shard: read a part, map its rows, write the part of the same number.
+
+Flows in: `Shard(index=3, source=("data/traces/part-00003.parquet",))`.
+Flows out: the `Receipt` of each part, after the part itself is on disk.
+
+Memory is bounded by a shard per worker; a failed bundle can be retried anywhere, since writing a part
+again gives the same bytes. Where a stage needs to see all rows (duplicates, a choice per problem) it
+groups ids and numbers into notes on rows first; `AttachNotes` hands each shard its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from transforms import schema
+from transforms.errors import UserError, mark
+from transforms.folders import Receipt, StageFolder, read_part
+from transforms.inference.engine import Request, Response
+from transforms.types import Drop
+
+
+class Mark(NamedTuple):
+    """A row ends here, for this reason."""
+
+    reason: str
+    detail: str
+
+
+class Shard(NamedTuple):
+    """A piece of a stage's input. `source` is what the job's `read` needs: usually paths of parts.
+
+    `notes` are (row, note) pairs: a `Mark` ends the row, anything else is a second argument to the job's `map`.
+    """
+
+    index: int
+    source: Any
+    notes: tuple[tuple[int, Any], ...] = ()
+
+
+class Batch(NamedTuple):
+    """What a shard asks of a model: one list of requests a row."""
+
+    shard: Shard
+    requests: list[list[Request]]
+
+
+class Answers(NamedTuple):
+    """The responses to a `Batch`, in the same shape."""
+
+    shard: Shard
+    responses: list[list[Response]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a stage does with a shard, in plain functions that Beam can pickle.
+
+    Each row read gives exactly `outputs_per_row` outcomes: records, or drops with their reason.
+    `read` may itself give a drop for a row it cannot read. A job that has `ask` needs a model, and
+    its `map` takes the row and the responses to what `ask` gave for it.
+    """
+
+    stage: str
+    record: type
+    read: Callable[[Shard], Iterator[Any]]
+    map: Callable[..., Iterable[Any]]
+    ask: Callable[[Any], list[Request]] | None = None
+    outputs_per_row: int = 1
+    splits: tuple[str, ...] = ("",)
+    split: Callable[[Any], str] | None = None
+
+
+def read_parts(*records: type, shard: Shard) -> Iterator[tuple[Any, ...]]:
+    """Rows of the shard's first part, joined by id with the rows of its other parts (None where one has no such id).
+
+    The parts of a shard have the same number in their folders, so what belongs together is in them.
+    """
+    others = [{row.id: row for row in read_part(record, path)} for record, path in zip(records[1:], shard.source[1:], strict=True)]
+    for row in read_part(records[0], shard.source[0]):
+        yield (row, *(other.get(row.id) for other in others))
+
+
+def map_rows(job: Job, folder: StageFolder, shard: Shard, responses: list[list[Response]] | None = None) -> Receipt:
+    """Runs the job over one shard and writes its part.
+
+    Raises:
+        AssertionError: the job gave too few or too many outcomes for a row.
+    """
+    kept: dict[str, list[Any]] = {split: [] for split in job.splits}
+    drops: list[Drop] = []
+    read = 0
+    for read, outcomes in enumerate(_outcomes(job, shard, responses), start=1):
+        assert len(outcomes) == job.outputs_per_row, f"{job.stage}: {len(outcomes)} outcomes for a row, not {job.outputs_per_row}"
+        for outcome in outcomes:
+            if isinstance(outcome, Drop):
+                drops.append(outcome)
+            else:
+                kept[job.split(outcome) if job.split else ""].append(outcome)
+    tables = {split: schema.to_table(job.record, rows) for split, rows in kept.items()}
+    return folder.write(shard.index, read, tables, drops)
+
+
+def _outcomes(job: Job, shard: Shard, responses: list[list[Response]] | None) -> Iterator[list[Any]]:
+    notes = dict(shard.notes)
+    for number, row in enumerate(job.read(shard)):
+        note = notes.get(number)
+        if isinstance(row, Drop):
+            yield [row]
+        elif isinstance(note, Mark):
+            yield [drop(row_id(row), job.stage, note.reason, note.detail)]
+        elif responses is not None:
+            yield list(job.map(row, responses[number]))
+        else:
+            yield list(job.map(row) if note is None else job.map(row, note))
+
+
+def row_id(row: Any) -> str:
+    """The id of a record, or of the first of joined records."""
+    return row[0].id if isinstance(row, tuple) and not hasattr(row, "id") else row.id
+
+
+def drop(id: str, stage: str, reason: str, detail: str = "") -> Drop:
+    """A drop whose detail is cut to 300 characters and holds no half surrogate pairs."""
+    return Drop(*(text.encode("utf-8", "replace").decode() for text in (id[:300], stage, str(reason), detail[:300])))
+
+
+def requests_of(job: Job, shard: Shard) -> Batch:
+    """What the shard's rows ask of the model."""
+    assert job.ask is not None
+    return Batch(shard, [job.ask(row) for row in job.read(shard)])
+
+
+class _Guarded(beam.DoFn):
+    """Runs a plain function, and marks a user's error so that the driver can show it without a traceback."""
+
+    def __init__(self, function: Callable[[Any], Any]):
+        self.function = function
+
+    def process(self, element: Any) -> Iterator[Any]:
+        try:
+            yield self.function(element)
+        except UserError as error:
+            raise RuntimeError(mark(error)) from error
+
+
+@dataclass
+class MapShards(beam.PTransform):
+    """Shards → receipts, through `job`; with `engine`, all requests of a shard are one element of RunInference."""
+
+    job: Job
+    folder: str
+    engine: ModelHandler[Batch, Answers, Any] | None = None
+
+    def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Receipt]:
+        job, folder = self.job, StageFolder(self.folder)
+        if (job.ask is None) != (self.engine is None):
+            raise ValueError(f"{job.stage}: a job that asks needs an engine, and only such a job")
+        if self.engine is None:
+            return shards | "Map each shard" >> beam.ParDo(_Guarded(lambda shard: map_rows(job, folder, shard)))
+        return (
+            shards
+            | "Collect each shard's requests" >> beam.ParDo(_Guarded(lambda shard: requests_of(job, shard)))
+            | "Ask the model" >> RunInference(self.engine)
+            | "Write each part" >> beam.ParDo(_Guarded(lambda answers: map_rows(job, folder, answers.shard, answers.responses)))
+        )
+
+
+@dataclass
+class AttachNotes(beam.PTransform):
+    """(shards, (shard index, (row, note)) pairs) → the shards with their notes. Only numbers and short texts are grouped."""
+
+    def expand(self, inputs: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection[Shard]:
+        shards, notes = inputs
+        keyed = shards | "Key shards by index" >> beam.Map(lambda shard: (shard.index, shard))
+        return {"shard": keyed, "notes": notes} | "Group notes by shard" >> beam.CoGroupByKey() | "Attach" >> beam.FlatMap(_with_notes)
+
+
+def _with_notes(group: tuple[int, dict[str, Sequence[Any]]]) -> Iterator[Shard]:
+    for shard in group[1]["shard"]:
+        yield shard._replace(notes=tuple(sorted(group[1]["notes"], key=lambda note: note[0])))

@@ -1,0 +1,119 @@
+"""Bytes in and out, on a local disk or on any filesystem Beam reaches (gs://, s3://, hdfs://).
+
+A file is either whole or absent: on a local disk it is written beside its place and renamed; object
+stores show an object only when its upload ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.errors import InputError, StorageError
+
+CHUNK = 1 << 20
+
+
+def is_local(path: str) -> bool:
+    """Whether the path has no scheme."""
+    return "://" not in path
+
+
+def join(folder: str, *names: str) -> str:
+    """A path below `folder`, on its filesystem."""
+    return FileSystems.join(folder, *names)
+
+
+def open_read(path: str, compression: str = CompressionTypes.UNCOMPRESSED) -> BinaryIO:
+    """The file opened for reading; `CompressionTypes.AUTO` unpacks .gz, .bz2 and .zst by name.
+
+    Raises:
+        InputError: it is not there or cannot be read.
+    """
+    try:
+        return FileSystems.open(path, compression_type=compression)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file. Raises InputError."""
+    with open_read(path) as file:
+        return file.read()
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Writes the file whole or not at all.
+
+    Raises:
+        StorageError: no space, or no permission.
+    """
+    try:
+        if not is_local(path):
+            with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                file.write(data)
+            return
+        folder = os.path.dirname(path) or "."
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def storage_error(path: str, error: OSError) -> StorageError:
+    """The error in words: what is full or closed, and what to do."""
+    if error.errno == errno.ENOSPC:
+        return StorageError(f"the disk is full while writing {path}: free some space and run the command again; it continues where it stopped")
+    return StorageError(f"cannot write {path}: {error.strerror or error}")
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    return bool(FileSystems.exists(path))
+
+
+def list_files(folder: str, pattern: str = "*") -> list[str]:
+    """Paths of the files in `folder` that match, sorted by name; none if the folder is not there."""
+    if is_local(folder) and not os.path.isdir(folder):
+        return []
+    matches = FileSystems.match([join(folder, pattern)])[0].metadata_list
+    return sorted(found.path for found in matches)
+
+
+def delete(paths: list[str]) -> None:
+    """Deletes files and folders; what is not there is no error."""
+    there = [path for path in paths if FileSystems.exists(path)]
+    if there:
+        FileSystems.delete(there)
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of the file in pieces of at most CHUNK bytes."""
+    while data := file.read(CHUNK):
+        yield data
+
+
+def sha256_file(path: str) -> str:
+    """Hex sha256 of a file's bytes, in bounded memory. Raises InputError."""
+    digest = hashlib.sha256()
+    with open_read(path) as file:
+        for data in chunks(file):
+            digest.update(data)
+    return digest.hexdigest()

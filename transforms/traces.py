@@ -1,0 +1,69 @@
+r"""Tells the thinking from the answer in a teacher's raw text.
+
+    tags           "2 + 3 = 5.</think>The answer is 5."   → "2 + 3 = 5." | "The answer is 5."
+    before_answer  "2 + 3 = 5.\n\nSo it is \boxed{5}."    → "2 + 3 = 5." | "So it is \boxed{5}."
+
+`before_answer` is for teachers that do not mark their thinking: the response starts with the line that
+states the final answer (or the display maths it stands in), the reasoning is what comes before.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from transforms.segment import construct_start
+from transforms.types import DropReason
+from transforms.verify.extract import final_answer
+
+Thinking = Literal["auto", "tags", "before_answer"]
+_CLOSE = "</think>"
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+class Parts(NamedTuple):
+    """Both stripped of outer white space."""
+
+    thinking: str
+    response: str
+
+
+class Unparsable(NamedTuple):
+    """Why a text has no parts."""
+
+    reason: DropReason
+    detail: str
+
+
+def split_thinking(raw: str, mode: Thinking = "auto") -> Parts | Unparsable:
+    """Thinking and response of `raw`; `auto` takes tags where there are any."""
+    if mode == "tags" or (mode == "auto" and _CLOSE in raw):
+        return _by_tags(raw)
+    return _before_answer(raw)
+
+
+def _by_tags(raw: str) -> Parts | Unparsable:
+    thinking, close, response = raw.partition(_CLOSE)
+    if not close:
+        return Unparsable(DropReason.NO_FINAL_ANSWER, f"no {_CLOSE}: the thinking never ended")
+    return _checked(thinking.strip().removeprefix("<think>"), response)
+
+
+def _before_answer(raw: str) -> Parts | Unparsable:
+    answer = final_answer(raw)
+    if answer is None:
+        return Unparsable(DropReason.NO_FINAL_ANSWER, f"no final-answer statement; the text ends: {raw.strip()[-120:]}")
+    start = construct_start(raw, answer.start)
+    if not raw[:start].strip():  # all in one line: the last sentence is the statement
+        ends = [found.end() for found in _SENTENCE_END.finditer(raw, 0, answer.start)]
+        start = ends[-1] if ends else 0
+    return _checked(raw[:start], raw[start:])
+
+
+def _checked(thinking: str, response: str) -> Parts | Unparsable:
+    parts = Parts(thinking.strip(), response.strip())
+    if not parts.thinking:
+        return Unparsable(DropReason.EMPTY_TEXT, "no reasoning before the answer")
+    if not parts.response:
+        return Unparsable(DropReason.NO_FINAL_ANSWER, "nothing after the thinking")
+    return parts

@@ -1,0 +1,251 @@
+"""The records that flow between stages. All are frozen; units are in the names.
+
+A record is a row of a Parquet part; `transforms.schema` derives its Arrow schema from the fields here.
+Each later record carries what later stages need of the earlier ones, so that no stage joins whole
+texts: a part of `traces/` and the part of `steps/` of the same number hold the same traces.
+
+    Problem → Trace → Verdict
+                    → SegmentedTrace → TraceScores → PrunedTrace → RecheckedTrace → KeptTrace → Example
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """Why a row did not go on. Closed: a new reason is a new member here."""
+
+    INVALID_UTF8 = "invalid_utf8"  # the line is not UTF-8, or its JSON holds half a surrogate pair
+    INVALID_JSON = "invalid_json"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    EMPTY_QUESTION = "empty_question"
+    MISSING_ANSWER = "missing_answer"
+    TOO_LONG = "too_long"
+    DUPLICATE_ID = "duplicate_id"
+    DUPLICATE_QUESTION = "duplicate_question"
+    REQUEST_FAILED = "request_failed"  # the engine gave an error for this request
+    EMPTY_TEXT = "empty_text"  # the model said nothing, or thought nothing
+    TRUNCATED = "truncated"  # the model ran into its token limit
+    NO_FINAL_ANSWER = "no_final_answer"
+    NO_SCORES = "no_scores"
+    INCORRECT = "incorrect"
+    UNDECIDED = "undecided"
+    UNSUPPORTED = "unsupported"  # the thinking makes the answer too unlikely
+    NOT_CHOSEN = "not_chosen"  # another version or trace of the same problem was chosen
+    DUPLICATE_TRACE = "duplicate_trace"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A row that ends here. `detail` is for people and at most 300 characters."""
+
+    id: str
+    stage: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with its reference answer.
+
+    `answer_kind` says how answers are compared: reasoning_gym | math | choice | text.
+    `entry` is the reasoning-gym entry as JSON that its own scorer wants, else empty.
+    """
+
+    id: str
+    source: str
+    family: str
+    question: str
+    answer: str
+    answer_kind: str
+    entry: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One answer of a teacher. `raw` is its text unmodified; `thinking` and `response` are parts of it."""
+
+    id: str
+    problem: Problem
+    sample: int
+    model: str
+    prompt: str
+    raw: str
+    thinking: str
+    response: str
+    finish_reason: str
+    num_prompt_tokens: int
+    num_tokens: int
+
+
+class Outcome(StrEnum):
+    """The three verdicts. A verifier that cannot tell says undecided, never incorrect."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of one trace's answer. `rule` decided; `reason` says why, where it needs words."""
+
+    id: str
+    problem_id: str
+    family: str
+    outcome: str
+    extracted: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Characters `start` to `end` of the thinking. The steps of a trace tile it."""
+
+    start: int
+    end: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class SegmentedTrace:
+    """A trace in steps."""
+
+    id: str
+    problem: Problem
+    model: str
+    prompt: str
+    thinking: str
+    response: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class StepScore:
+    """What the scorer thought of one step. A step too short to hold a token's start has 0 tokens and NaN."""
+
+    first_token_surprisal_nats: float
+    mean_surprisal_nats: float
+    sum_surprisal_nats: float
+    sum_entropy_nats: float
+    num_tokens: int
+
+
+@dataclass(frozen=True)
+class TraceScores:
+    """Scores of all steps, and how likely the response is after the whole thinking."""
+
+    id: str
+    model: str
+    steps: tuple[StepScore, ...]
+    response_loglik_nats: float
+    num_response_tokens: int
+    num_thinking_tokens: int
+
+
+class Action(StrEnum):
+    """What pruning does with a step."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a method decided for one step, and why."""
+
+    step: int
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PrunedTrace:
+    """A trace with one decision per step; `pruned` is the joined text of the kept steps."""
+
+    id: str
+    problem: Problem
+    model: str
+    prompt: str
+    method: str
+    thinking: str
+    response: str
+    steps: tuple[Step, ...]
+    decisions: tuple[Decision, ...]
+    pruned: str
+
+
+@dataclass(frozen=True)
+class RecheckedTrace:
+    """A pruned trace, verified again. `status` is passed | rolled_back | original_fails.
+
+    `final` is the thinking that goes on: the pruned one where it passed, else the original.
+    Log-likelihoods are of the response, in nats per token of the response.
+    """
+
+    id: str
+    problem: Problem
+    model: str
+    prompt: str
+    method: str
+    thinking: str
+    response: str
+    steps: tuple[Step, ...]
+    decisions: tuple[Decision, ...]
+    pruned: str
+    final: str
+    status: str
+    reason: str
+    outcome: str
+    response_loglik_before_nats_per_token: float
+    response_loglik_after_nats_per_token: float
+    num_tokens_before: int
+    num_tokens_pruned: int
+    num_tokens_after: int
+
+
+@dataclass(frozen=True)
+class KeptTrace:
+    """The version of a trace that training will see."""
+
+    id: str
+    problem: Problem
+    model: str
+    prompt: str
+    method: str
+    status: str
+    original: str
+    thinking: str
+    response: str
+    num_tokens_before: int
+    num_tokens_after: int
+    num_correct: int
+    num_samples: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat, as in OpenAI's API."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A training example: `messages` for the trainer, the rest to trace it back."""
+
+    id: str
+    problem_id: str
+    messages: tuple[Message, ...]
+    source: str
+    family: str
+    model: str
+    method: str
+    num_thinking_tokens: int
+    num_thinking_tokens_original: int

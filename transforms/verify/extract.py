@@ -1,0 +1,64 @@
+r"""Finds the final answer a text states.
+
+    "… so the total is \boxed{\frac{1}{2}}." → Extracted("\frac{1}{2}", rule="boxed", start=…)
+    "The final answer is 42."                 → Extracted("42", rule="statement", start=…)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_STATEMENT = re.compile(r"(?:final answer|answer)\s*(?:is|:|=)\s*(?P<answer>[^\n]{1,200})", re.IGNORECASE)
+_WRAPPERS = (("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"), ('"', '"'))
+_DECORATION = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}|[$€£]|\\[,;!]")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
+
+class Extracted(NamedTuple):
+    """The answer as written, the rule that found it, and where it starts in the text."""
+
+    answer: str
+    rule: str
+    start: int
+
+
+def final_answer(text: str) -> Extracted | None:
+    """The last boxed expression whose braces close, else the last "answer is …", else None."""
+    for found in reversed(list(_BOXED.finditer(text))):
+        inner = _balanced(text, found.end())
+        if inner is not None and inner.strip():
+            return Extracted(inner.strip(), "boxed", found.start())
+    statements = list(_STATEMENT.finditer(text))
+    for found in reversed(statements):
+        answer = _unwrapped(re.split(r"(?<!\d)[.!]\s|[.!]$|\.\s", found["answer"].strip())[0])
+        if answer:
+            return Extracted(answer, "statement", found.start())
+    return None
+
+
+def plain(answer: str) -> str:
+    r"""The answer without units' wrappers, currency signs, thousands commas and a leading "x =".
+
+    "\text{€}1,234" → "1234"; "q = 36" → "36".
+    """
+    text = _THOUSANDS.sub("", _DECORATION.sub(lambda found: found[1] or "", answer))
+    return _unwrapped(re.sub(r"^\s*[A-Za-z]\s*=\s*", "", text))
+
+
+def _balanced(text: str, start: int) -> str | None:
+    depth = 1
+    for position in range(start, min(len(text), start + 2000)):
+        depth += (text[position] == "{") - (text[position] == "}")
+        if depth == 0:
+            return text[start:position]
+    return None
+
+
+def _unwrapped(answer: str) -> str:
+    answer = answer.strip()
+    for left, right in _WRAPPERS:
+        if len(answer) > len(left) + len(right) and answer.startswith(left) and answer.endswith(right):
+            answer = answer[len(left) : -len(right)].strip()
+    return answer
