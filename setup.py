@@ -5,7 +5,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-VERSION = re.search(r'__version__ = "(.+)"', Path(__file__).with_name("pipeline").joinpath("__init__.py").read_text())[1]
+VERSION = re.search(r'__version__ = "(.+)"', Path(__file__).with_name("pipeline").joinpath("__init__.py").read_text())[
+    1
+]
 
 CORE = [
     "apache-beam>=2.77,<2.78",

@@ -35,7 +35,10 @@ app = typer.Typer(
 )
 
 ParamsFile = Annotated[str, typer.Option("--params", help="The parameter file.", metavar="FILE")]
-Override = Annotated[list[str] | None, typer.Option("--set", help="Override one parameter: group.key=value. May be repeated.", metavar="KEY=VALUE")]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override one parameter: group.key=value. May be repeated.", metavar="KEY=VALUE"),
+]
 Data = Annotated[str, typer.Option("--data", help="The data folder, or a URI such as gs://bucket/run.", metavar="DIR")]
 Force = Annotated[bool, typer.Option("--force", help="Run again even if the output is complete.")]
 
@@ -46,10 +49,17 @@ def _complete_method(incomplete: str) -> list[str]:
     return [name for name in METHODS if name.startswith(incomplete)]
 
 
-Method = Annotated[str, typer.Option("--method", help="Only this method; all of prune.methods without it.", autocompletion=_complete_method)]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method", help="Only this method; all of prune.methods without it.", autocompletion=_complete_method
+    ),
+]
 
 
-def _run(stage: str, flags: list[str], params: str, override: list[str] | None, data: str, force: bool, method: str = "") -> None:
+def _run(
+    stage: str, flags: list[str], params: str, override: list[str] | None, data: str, force: bool, method: str = ""
+) -> None:
     from pipeline.config import load
     from pipeline.paths import Paths
     from pipeline.runner import check_flags
@@ -69,13 +79,26 @@ def _add_stage(name: str) -> None:
 
     if name in ("prune", "recheck"):
 
-        def with_method(context: typer.Context, method: Method = "", params: ParamsFile = "params.yaml", override: Override = None, data: Data = "data", force: Force = False) -> None:
+        def with_method(
+            context: typer.Context,
+            method: Method = "",
+            params: ParamsFile = "params.yaml",
+            override: Override = None,
+            data: Data = "data",
+            force: Force = False,
+        ) -> None:
             _run(name, context.args, params, override, data, force, method)
 
         app.command(name, help=HELP[name], epilog=usage, context_settings=settings)(with_method)
         return
 
-    def plain(context: typer.Context, params: ParamsFile = "params.yaml", override: Override = None, data: Data = "data", force: Force = False) -> None:
+    def plain(
+        context: typer.Context,
+        params: ParamsFile = "params.yaml",
+        override: Override = None,
+        data: Data = "data",
+        force: Force = False,
+    ) -> None:
         _run(name, context.args, params, override, data, force)
 
     app.command(name, help=HELP[name], epilog=usage, context_settings=settings)(plain)
@@ -107,8 +130,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("stopped; run the command again to go on", file=sys.stderr)
         return 130
-    except typer.Exit as exit:
-        return exit.exit_code
+    except typer.Exit as error:
+        return error.exit_code
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of typer's command line
             print(f"error: {error.format_message()}", file=sys.stderr)

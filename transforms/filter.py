@@ -77,7 +77,9 @@ def keep(row: tuple[RecheckedTrace, str], chosen: Chosen) -> Iterator[KeptTrace]
     )
 
 
-def choose(versions: Iterable[Version], num_samples: int, num_correct: int, wanted: int | None, max_per_problem: int) -> Iterator[tuple[int, tuple[int, Chosen | Mark]]]:
+def choose(
+    versions: Iterable[Version], num_samples: int, num_correct: int, wanted: int | None, max_per_problem: int
+) -> Iterator[tuple[int, tuple[int, Chosen | Mark]]]:
     """For all versions of one problem's traces: (shard, (row, Chosen)) or (shard, (row, Mark)), one for each.
 
     Args:
@@ -129,7 +131,10 @@ class ChooseVersions(beam.PTransform):
 def _versions(shard: Shard, methods: tuple[str, ...]) -> Iterator[tuple[str, Version]]:
     for row, (trace, outcome) in enumerate(read_versions(shard)):
         text = hashlib.sha256(f"{trace.final}\x1f{trace.response}".encode()).digest()[:16]
-        yield trace.problem.id, Version(trace.id, methods.index(trace.method), trace.num_tokens_after, outcome, text, shard.index, row)
+        yield (
+            trace.problem.id,
+            Version(trace.id, methods.index(trace.method), trace.num_tokens_after, outcome, text, shard.number, row),
+        )
 
 
 def _outcomes(shard: Shard) -> Iterator[tuple[str, bool]]:
@@ -137,6 +142,8 @@ def _outcomes(shard: Shard) -> Iterator[tuple[str, bool]]:
         yield verdict.problem_id, verdict.outcome == Outcome.CORRECT
 
 
-def _choose_group(group: tuple[str, dict[str, list]], wanted: int | None, max_per_problem: int) -> Iterator[tuple[int, tuple[int, Chosen | Mark]]]:
+def _choose_group(
+    group: tuple[str, dict[str, list]], wanted: int | None, max_per_problem: int
+) -> Iterator[tuple[int, tuple[int, Chosen | Mark]]]:
     versions, correct = group[1]["versions"], group[1]["verdicts"]
     return choose(versions, len(correct), sum(correct), wanted, max_per_problem)

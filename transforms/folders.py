@@ -85,7 +85,9 @@ class StageFolder:
         """
         manifest = self.manifest()
         if manifest is None:
-            raise InputError(f"{self.path} is not finished (it has no {MANIFEST}): run the stage that writes it first, or `dvc repro`")
+            raise InputError(
+                f"{self.path} is not finished (it has no {MANIFEST}): run the stage that writes it first, or `dvc repro`"
+            )
         return manifest
 
     def begin(self, about: dict[str, Any]) -> set[int]:
@@ -116,12 +118,16 @@ class StageFolder:
             storage.write_bytes(storage.join(self.path, *name.split("/")), data)
             files[name] = (table.num_rows, hashlib.sha256(data).hexdigest())
         receipt = Receipt(index, rows_read, sum(table.num_rows for table in tables.values()), files, tuple(drops))
-        storage.write_bytes(storage.join(self.path, WORK, f"{index:05d}.json"), canonical_json(asdict(receipt)).encode())
+        storage.write_bytes(
+            storage.join(self.path, WORK, f"{index:05d}.json"), canonical_json(asdict(receipt)).encode()
+        )
         return receipt
 
     def receipts(self) -> list[Receipt]:
         """The receipts of finished parts, by index."""
-        found = (json.loads(storage.read_bytes(path)) for path in storage.list_files(storage.join(self.path, WORK), "*.json"))
+        found = (
+            json.loads(storage.read_bytes(path)) for path in storage.list_files(storage.join(self.path, WORK), "*.json")
+        )
         receipts = [
             Receipt(
                 index=values["index"],
@@ -144,7 +150,9 @@ class StageFolder:
         assert [receipt.index for receipt in receipts] == list(range(num_shards)), f"{self.path}: shards without a part"
         drops = [drop for receipt in receipts for drop in receipt.drops]
         read, kept = sum(r.rows_read for r in receipts), sum(r.rows_kept for r in receipts)
-        assert read * outputs_per_row == kept + len(drops), f"{self.path}: {read} × {outputs_per_row} rows read, {kept} kept, {len(drops)} dropped"
+        assert read * outputs_per_row == kept + len(drops), (
+            f"{self.path}: {read} × {outputs_per_row} rows read, {kept} kept, {len(drops)} dropped"
+        )
         storage.write_bytes(storage.join(self.path, DROPS), to_parquet(schema.to_table(Drop, drops)))
         manifest = {
             **about,
@@ -160,7 +168,10 @@ class StageFolder:
                 for name, (rows, sha256) in sorted(receipt.files.items())
             ],
         }
-        storage.write_bytes(storage.join(self.path, MANIFEST), (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        storage.write_bytes(
+            storage.join(self.path, MANIFEST),
+            (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode(),
+        )
         storage.delete([storage.join(self.path, WORK)])
         return manifest
 
@@ -194,9 +205,12 @@ def read_part(record: type[Record], path: str) -> Iterator[Record]:
     """
     try:
         table = pq.read_table(io.BytesIO(storage.read_bytes(path)))
-        batches = table.select(schema.arrow_schema(record).names).to_batches(max_chunksize=64)
+        columns = schema.arrow_schema(record).names  # type: ignore[arg-type]
+        batches = table.select(columns).to_batches(max_chunksize=64)
     except (pa.ArrowInvalid, KeyError) as error:
-        raise InputError(f"{path} is damaged or from another version ({error}): run the stage that writes it again with --force") from error
+        raise InputError(
+            f"{path} is damaged or from another version ({error}): run the stage that writes it again with --force"
+        ) from error
     for batch in batches:
         for values in batch.to_pylist():
             yield schema.from_plain(record, values)

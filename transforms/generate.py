@@ -41,7 +41,9 @@ def requests(problem: Problem, config: Config) -> list[GenerateRequest]:
     return [GenerateRequest(messages, config.sampling, sample) for sample in range(config.samples_per_problem)]
 
 
-def traces(problem: Problem, completions: list[Completion | Failure], config: Config, model: str) -> Iterator[Trace | Drop]:
+def traces(
+    problem: Problem, completions: list[Completion | Failure], config: Config, model: str
+) -> Iterator[Trace | Drop]:
     """One trace or drop for each completion."""
     for sample, completion in enumerate(completions):
         yield _trace(problem, sample, completion, config, model)

@@ -23,6 +23,8 @@ from transforms.shards import AttachNotes, Mark, Shard, drop
 from transforms.sources import Raw, Slice, Source
 from transforms.types import Drop, DropReason, Problem
 
+MAX_ID_CHARS = 200
+
 
 class Config(BaseConfig):
     """`sources` in the order in which duplicates are decided."""
@@ -35,7 +37,10 @@ class Config(BaseConfig):
         names = [sources.source_name(source) for source in self.sources]
         for number, name in enumerate(names):
             if name in names[:number]:
-                raise combination(f"ingest.sources.{number}.name", f"{name!r} is taken by an earlier source; give each source a name of its own")
+                raise combination(
+                    f"ingest.sources.{number}.name",
+                    f"{name!r} is taken by an earlier source; give each source a name of its own",
+                )
         return self
 
 
@@ -46,42 +51,61 @@ def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
         yield raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
 
 
+class _UnusableError(Exception):
+    """Why a row is no problem: (reason, detail)."""
+
+
 def to_problem(piece: Slice, raw: Raw, config: Config) -> Problem | Drop:
     """One row as a problem, or why it is none."""
-    name = sources.row_name(piece, raw.row)
-    source = piece.source
-    answer = _as_text(raw.answer)
-    if raw.answer is not None and answer is None:
-        return drop(name, "ingest", DropReason.WRONG_TYPE, f"the answer is a {type(raw.answer).__name__}, not text or a number")
-    if not isinstance(raw.question, str | None):
-        return drop(name, "ingest", DropReason.WRONG_TYPE, f"the question is a {type(raw.question).__name__}, not text")
-    if not (raw.question or "").strip():
-        return drop(name, "ingest", DropReason.EMPTY_QUESTION)
-    if getattr(source, "answer_after", None) and answer is not None:
-        answer = answer.rpartition(source.answer_after)[2] if source.answer_after in answer else ""
-    if not (answer or "").strip():
-        return drop(name, "ingest", DropReason.MISSING_ANSWER)
-    if len(raw.question) > config.max_question_chars:
-        return drop(name, "ingest", DropReason.TOO_LONG, f"{len(raw.question)} characters, ingest.max_question_chars is {config.max_question_chars}")
-    given = _as_text(raw.id)
-    if source.kind != "reasoning_gym" and source.fields.id and not (given or "").strip():
-        return drop(name, "ingest", DropReason.MISSING_FIELD, f"{source.fields.id!r} is no id: {raw.id!r}")
-    identifier = given.strip() if given else name
+    name, source = sources.row_name(piece, raw.row), piece.source
+    generated = source.kind == "reasoning_gym"
     try:
-        (identifier + raw.question + (answer or "")).encode("utf-8")
-    except UnicodeEncodeError as error:
-        return drop(name, "ingest", DropReason.INVALID_UTF8, f"half a surrogate pair: {error.reason}")
-    if len(identifier) > 200:
-        return drop(name, "ingest", DropReason.TOO_LONG, "the id is longer than 200 characters")
-    return Problem(
-        id=identifier,
-        source=piece.name,
-        family=source.dataset if source.kind == "reasoning_gym" else piece.name,
-        question=raw.question,
-        answer=(answer or "").strip(),
-        answer_kind="reasoning_gym" if source.kind == "reasoning_gym" else source.answer_kind,
-        entry=raw.entry,
-    )
+        problem = Problem(
+            id=name if generated or source.fields.id is None else _identifier(raw.id, source.fields.id),
+            source=piece.name,
+            family=source.dataset if generated else piece.name,
+            question=_question(raw.question, config.max_question_chars),
+            answer=_answer(raw.answer, None if generated else source.answer_after),
+            answer_kind="reasoning_gym" if generated else source.answer_kind,
+            entry=raw.entry,
+        )
+        (problem.id + problem.question + problem.answer).encode("utf-8")
+    except _UnusableError as error:
+        return drop(name, "ingest", *error.args)
+    except UnicodeEncodeError:
+        return drop(name, "ingest", DropReason.INVALID_UTF8, "half a surrogate pair")
+    return problem
+
+
+def _question(value: Any, max_chars: int) -> str:
+    if value is not None and not isinstance(value, str):
+        raise _UnusableError(DropReason.WRONG_TYPE, f"the question is a {type(value).__name__}, not text")
+    if value is None or not value.strip():
+        raise _UnusableError(DropReason.EMPTY_QUESTION)
+    if len(value) > max_chars:
+        raise _UnusableError(DropReason.TOO_LONG, f"{len(value)} characters, ingest.max_question_chars is {max_chars}")
+    return value
+
+
+def _answer(value: Any, after: str | None) -> str:
+    text = _as_text(value)
+    if text is None and value is not None:
+        raise _UnusableError(DropReason.WRONG_TYPE, f"the answer is a {type(value).__name__}, not text or a number")
+    if text and after:
+        _, found, rest = text.rpartition(after)
+        text = rest if found else ""
+    if not (text or "").strip():
+        raise _UnusableError(DropReason.MISSING_ANSWER)
+    return (text or "").strip()
+
+
+def _identifier(value: Any, column: str) -> str:
+    text = (_as_text(value) or "").strip()
+    if not text:
+        raise _UnusableError(DropReason.MISSING_FIELD, f"{column!r} is no id: {value!r}")
+    if len(text) > MAX_ID_CHARS:
+        raise _UnusableError(DropReason.TOO_LONG, f"the id is longer than {MAX_ID_CHARS} characters")
+    return text
 
 
 def _as_text(value: Any) -> str | None:
@@ -104,7 +128,11 @@ class MarkDuplicates(beam.PTransform):
             | "Group by id" >> beam.GroupByKey()
             | "First of each id" >> beam.FlatMap(_first_by_id).with_outputs("repeated", main="first")
         )
-        by_question = by_id["first"] | "Group by question" >> beam.GroupByKey() | "First of each question" >> beam.FlatMap(_repeated_questions)
+        by_question = (
+            by_id["first"]
+            | "Group by question" >> beam.GroupByKey()
+            | "First of each question" >> beam.FlatMap(_repeated_questions)
+        )
         marks = (by_id["repeated"], by_question) | "Both kinds of repeats" >> beam.Flatten()
         return (shards, marks) | AttachNotes()
 
@@ -113,7 +141,7 @@ def _keys(shard: Shard, config: Config) -> Iterator[tuple[bytes, tuple[int, int,
     for row, problem in enumerate(read_problems(shard, config)):
         if isinstance(problem, Problem):
             question = " ".join(problem.question.casefold().split())
-            yield _digest(problem.id), (shard.index, row, _digest(question))
+            yield _digest(problem.id), (shard.number, row, _digest(question))
 
 
 def _first_by_id(group: tuple[bytes, Iterable[tuple[int, int, bytes]]]) -> Iterator[Any]:

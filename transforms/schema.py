@@ -17,7 +17,7 @@ Record = TypeVar("Record")
 
 
 @cache
-def arrow_schema(record: type) -> pa.Schema:
+def arrow_schema(record: Any) -> pa.Schema:
     """The Arrow schema of a record type.
 
     Raises:
@@ -33,11 +33,11 @@ def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
 
 def from_plain(record: type[Record], values: dict[str, Any]) -> Record:
     """The record whose fields `values` holds, as Arrow's `to_pylist` gives them."""
-    return record(**{name: _rebuilt(hint, values[name]) for name, hint in _hints(record).items()})
+    return record(**{name: _rebuilt(hint, values[name]) for name, hint in _hints(record).items()})  # type: ignore[arg-type]
 
 
 @cache
-def _hints(record: type) -> dict[str, Any]:
+def _hints(record: Any) -> dict[str, Any]:
     return get_type_hints(record)
 
 

@@ -37,7 +37,12 @@ def score_request(prompt: str, thinking: str, response: str) -> ScoreRequest:
 def score(trace: SegmentedTrace, response: TokenScores | Failure, model: str) -> Iterator[TraceScores | Drop]:
     """The scores of one trace from the scorer's answer to `score_request`, or a drop with the scorer's reason."""
     if isinstance(response, Failure):
-        yield Drop(trace.id, "score", DropReason.TOO_LONG if response.kind == "too_long" else DropReason.REQUEST_FAILED, response.message)
+        yield Drop(
+            trace.id,
+            "score",
+            DropReason.TOO_LONG if response.kind == "too_long" else DropReason.REQUEST_FAILED,
+            response.message,
+        )
         return
     loglik, num_tokens = response_loglik(trace.thinking, response)
     yield TraceScores(

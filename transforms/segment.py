@@ -47,7 +47,9 @@ def split_steps(text: str) -> tuple[Step, ...]:
         if not blank and after_blank and not inside and text[starts[-1] : start].strip():
             starts.append(start)
         after_blank = blank and not inside
-    return tuple(Step(start, end, _kind(text, start)) for start, end in zip(starts, [*starts[1:], len(text)], strict=True))
+    return tuple(
+        Step(start, end, _kind(text, start)) for start, end in zip(starts, [*starts[1:], len(text)], strict=True)
+    )
 
 
 def construct_start(text: str, position: int) -> int:

@@ -1,6 +1,6 @@
 """One element is one shard: read a part, map its rows, write the part of the same number.
 
-Flows in: `Shard(index=3, source=("data/traces/part-00003.parquet",))`.
+Flows in: `Shard(number=3, source=("data/traces/part-00003.parquet",))`.
 Flows out: the `Receipt` of each part, after the part itself is on disk.
 
 Memory is bounded by a shard per worker; a failed bundle can be retried anywhere, since writing a part
@@ -37,7 +37,7 @@ class Shard(NamedTuple):
     `notes` are (row, note) pairs: a `Mark` ends the row, anything else is a second argument to the job's `map`.
     """
 
-    index: int
+    number: int
     source: Any
     notes: tuple[tuple[int, Any], ...] = ()
 
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
     """What a shard asks of a model: one list of requests a row."""
 
     shard: Shard
-    requests: list[list[Request]]
+    requests: list[Sequence[Request]]
 
 
 class Answers(NamedTuple):
@@ -69,7 +69,7 @@ class Job:
     record: type
     read: Callable[[Shard], Iterator[Any]]
     map: Callable[..., Iterable[Any]]
-    ask: Callable[[Any], list[Request]] | None = None
+    ask: Callable[[Any], Sequence[Request]] | None = None
     outputs_per_row: int = 1
     splits: tuple[str, ...] = ("",)
     split: Callable[[Any], str] | None = None
@@ -80,8 +80,12 @@ def read_parts(*records: type, shard: Shard) -> Iterator[tuple[Any, ...]]:
 
     The parts of a shard have the same number in their folders, so what belongs together is in them.
     """
-    others = [{row.id: row for row in read_part(record, path)} for record, path in zip(records[1:], shard.source[1:], strict=True)]
-    for row in read_part(records[0], shard.source[0]):
+    first: Iterator[Any] = read_part(records[0], shard.source[0])
+    others: list[dict[str, Any]] = []
+    for record, path in zip(records[1:], shard.source[1:], strict=True):
+        rows: Iterator[Any] = read_part(record, path)
+        others.append({row.id: row for row in rows})
+    for row in first:
         yield (row, *(other.get(row.id) for other in others))
 
 
@@ -93,16 +97,19 @@ def map_rows(job: Job, folder: StageFolder, shard: Shard, responses: list[list[R
     """
     kept: dict[str, list[Any]] = {split: [] for split in job.splits}
     drops: list[Drop] = []
-    read = 0
-    for read, outcomes in enumerate(_outcomes(job, shard, responses), start=1):
-        assert len(outcomes) == job.outputs_per_row, f"{job.stage}: {len(outcomes)} outcomes for a row, not {job.outputs_per_row}"
+    num_read = 0
+    for outcomes in _outcomes(job, shard, responses):
+        num_read += 1
+        assert len(outcomes) == job.outputs_per_row, (
+            f"{job.stage}: {len(outcomes)} outcomes for a row, not {job.outputs_per_row}"
+        )
         for outcome in outcomes:
             if isinstance(outcome, Drop):
                 drops.append(outcome)
             else:
                 kept[job.split(outcome) if job.split else ""].append(outcome)
     tables = {split: schema.to_table(job.record, rows) for split, rows in kept.items()}
-    return folder.write(shard.index, read, tables, drops)
+    return folder.write(shard.number, num_read, tables, drops)
 
 
 def _outcomes(job: Job, shard: Shard, responses: list[list[Response]] | None) -> Iterator[list[Any]]:
@@ -166,18 +173,23 @@ class MapShards(beam.PTransform):
             shards
             | "Collect each shard's requests" >> beam.ParDo(_Guarded(lambda shard: requests_of(job, shard)))
             | "Ask the model" >> RunInference(self.engine)
-            | "Write each part" >> beam.ParDo(_Guarded(lambda answers: map_rows(job, folder, answers.shard, answers.responses)))
+            | "Write each part"
+            >> beam.ParDo(_Guarded(lambda answers: map_rows(job, folder, answers.shard, answers.responses)))
         )
 
 
 @dataclass
 class AttachNotes(beam.PTransform):
-    """(shards, (shard index, (row, note)) pairs) → the shards with their notes. Only numbers and short texts are grouped."""
+    """(shards, (shard number, (row, note)) pairs) → the shards with their notes. Only numbers and short texts are grouped."""
 
     def expand(self, inputs: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection[Shard]:
         shards, notes = inputs
-        keyed = shards | "Key shards by index" >> beam.Map(lambda shard: (shard.index, shard))
-        return {"shard": keyed, "notes": notes} | "Group notes by shard" >> beam.CoGroupByKey() | "Attach" >> beam.FlatMap(_with_notes)
+        keyed = shards | "Key shards by number" >> beam.Map(lambda shard: (shard.number, shard))
+        return (
+            {"shard": keyed, "notes": notes}
+            | "Group notes by shard" >> beam.CoGroupByKey()
+            | "Attach" >> beam.FlatMap(_with_notes)
+        )
 
 
 def _with_notes(group: tuple[int, dict[str, Sequence[Any]]]) -> Iterator[Shard]:

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, BinaryIO, Literal, NamedTuple
 
 from pydantic import Field
@@ -37,7 +37,9 @@ class _Table(BaseConfig):
     name: str | None = Field(None, min_length=1, max_length=100)
     fields: Fields = Fields()
     answer_kind: Literal["math", "choice", "text"] = "math"
-    answer_after: str | None = Field(None, min_length=1, description="keep what follows its last occurrence, as GSM8K's ####")
+    answer_after: str | None = Field(
+        None, min_length=1, description="keep what follows its last occurrence, as GSM8K's ####"
+    )
 
 
 class ReasoningGym(BaseConfig):
@@ -122,7 +124,9 @@ def plan(source: Any, seed: int, shard_rows: int) -> tuple[list[Slice], dict[str
     if total == 0:
         raise InputError(f"ingest.sources: {name} ({source.kind}) is empty")
     stops = [start for start, _ in starts[1:]] + [total]
-    slices = [Slice(source, name, seed, start, stop, offset) for (start, offset), stop in zip(starts, stops, strict=True)]
+    slices = [
+        Slice(source, name, seed, start, stop, offset) for (start, offset), stop in zip(starts, stops, strict=True)
+    ]
     return slices, {"name": name, "rows": total, **identity}
 
 
@@ -147,13 +151,19 @@ def _dataset(source: ReasoningGym, seed: int) -> Any:
 
     key = f"ingest.sources: dataset = {source.dataset!r}"
     if source.dataset not in DATASETS:
-        raise ConfigError(f"{key}: reasoning-gym has no such dataset; allowed: {', '.join(sorted(set(DATASETS) - EVALUATES_ANSWERS))}")
+        raise ConfigError(
+            f"{key}: reasoning-gym has no such dataset; allowed: {', '.join(sorted(set(DATASETS) - EVALUATES_ANSWERS))}"
+        )
     if source.dataset in EVALUATES_ANSWERS:
-        raise ConfigError(f"{key}: its scorer runs the model's answer as code, which is never done here; choose another dataset")
+        raise ConfigError(
+            f"{key}: its scorer runs the model's answer as code, which is never done here; choose another dataset"
+        )
     allowed = sorted(set(DATASETS[source.dataset][1].__dataclass_fields__) - {"seed", "size"})
     for name in source.config:
         if name not in allowed:
-            raise ConfigError(f"ingest.sources: {source.dataset}: config.{name} = {source.config[name]!r}: unknown key; allowed: {', '.join(allowed)}")
+            raise ConfigError(
+                f"ingest.sources: {source.dataset}: config.{name} = {source.config[name]!r}: unknown key; allowed: {', '.join(allowed)}"
+            )
     try:
         return reasoning_gym.create_dataset(source.dataset, seed=seed, size=source.size, **source.config)
     except (AssertionError, ValueError, TypeError) as error:
@@ -184,7 +194,7 @@ def _open(path: str) -> BinaryIO:
     if path.endswith(".zst"):
         import zstandard
 
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file))  # type: ignore[arg-type]
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file))
     return file
 
 
@@ -302,13 +312,19 @@ def _hub(source: HuggingFace) -> Any:
     try:
         return datasets.load_dataset(source.path, source.subset, split=source.split, revision=source.revision)
     except (OSError, ValueError, DatasetNotFoundError, DatasetGenerationError) as error:
-        raise InputError(f"cannot load the dataset {source.path} (subset {source.subset}, split {source.split}): {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"cannot load the dataset {source.path} (subset {source.subset}, split {source.split}): {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _plan_hub(source: HuggingFace, seed: int, shard_rows: int) -> tuple[list[tuple[int, int]], dict[str, Any]]:
     dataset = _hub(source)
     _check_fields(source, set(dataset.column_names), "in its schema")
-    return _even(len(dataset), shard_rows), {"path": source.path, "revision": source.revision, "fingerprint": dataset._fingerprint}
+    return _even(len(dataset), shard_rows), {
+        "path": source.path,
+        "revision": source.revision,
+        "fingerprint": dataset._fingerprint,
+    }
 
 
 def _read_hub(piece: Slice) -> Iterator[Raw | Drop]:
@@ -346,5 +362,15 @@ def row_name(piece: Slice, row: int) -> str:
     return f"{piece.name}-{row:06d}"
 
 
-_PLANNERS = {"reasoning_gym": _plan_gym, "jsonl": _plan_jsonl, "parquet": _plan_parquet, "huggingface": _plan_hub}
-_READERS = {"reasoning_gym": _read_gym, "jsonl": _read_jsonl, "parquet": _read_parquet, "huggingface": _read_hub}
+_PLANNERS: dict[str, Callable[..., Any]] = {
+    "reasoning_gym": _plan_gym,
+    "jsonl": _plan_jsonl,
+    "parquet": _plan_parquet,
+    "huggingface": _plan_hub,
+}
+_READERS: dict[str, Callable[[Slice], Iterator[Raw | Drop]]] = {
+    "reasoning_gym": _read_gym,
+    "jsonl": _read_jsonl,
+    "parquet": _read_parquet,
+    "huggingface": _read_hub,
+}

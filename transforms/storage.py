@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -80,7 +80,9 @@ def write_bytes(path: str, data: bytes) -> None:
 def storage_error(path: str, error: OSError) -> StorageError:
     """The error in words: what is full or closed, and what to do."""
     if error.errno == errno.ENOSPC:
-        return StorageError(f"the disk is full while writing {path}: free some space and run the command again; it continues where it stopped")
+        return StorageError(
+            f"the disk is full while writing {path}: free some space and run the command again; it continues where it stopped"
+        )
     return StorageError(f"cannot write {path}: {error.strerror or error}")
 
 
@@ -104,7 +106,7 @@ def delete(paths: list[str]) -> None:
         FileSystems.delete(there)
 
 
-def chunks(file: BinaryIO) -> Iterator[bytes]:
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
     """The rest of the file in pieces of at most CHUNK bytes."""
     while data := file.read(CHUNK):
         yield data

@@ -18,7 +18,7 @@ from transforms import storage
 from transforms.folders import canonical_json
 from transforms.inference.engine import Completion, Request, Response, TokenScores
 
-_KINDS: dict[str, type[Completion] | type[TokenScores]] = {"generate": Completion, "score": TokenScores}
+_KINDS: dict[str, Any] = {"generate": Completion, "score": TokenScores}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Cache:
             response = entry["response"]
             if entry["sha256"] != _digest(response):
                 return None
-            return _KINDS[request.content()["kind"]](**{k: tuple(v) if isinstance(v, list) else v for k, v in response.items()})
+            return _KINDS[request.content()["kind"]](
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in response.items()}
+            )
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -20,14 +20,25 @@ from transforms.inference.cache import Cache
 from transforms.inference.engine import Completion, Engine, Failure, Model, Request, Response, TokenScores
 from transforms.shards import Answers, Batch
 
-COUNTERS = ("requests", "cache_hits", "asked", "failures", "prompt_tokens", "tokens", "engines_started", "engine_seconds_start", "engine_seconds_run")
+COUNTERS = (
+    "requests",
+    "cache_hits",
+    "asked",
+    "failures",
+    "prompt_tokens",
+    "tokens",
+    "engines_started",
+    "engine_seconds_start",
+    "engine_seconds_run",
+)
 
 
 class LazyEngine:
     """Makes the engine when it is first wanted."""
 
     def __init__(self, model: Model, folder: str):
-        self._model, self._folder, self._engine = model, folder, None
+        self._model, self._folder = model, folder
+        self._engine: Engine | None = None
 
     def get(self) -> Engine:
         """The engine. Raises ModelError if the model cannot be loaded."""
@@ -81,7 +92,9 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         """A shard is a batch already."""
         return {"min_batch_size": 1, "max_batch_size": 1}
 
-    def run_inference(self, batch: Sequence[Batch], model: LazyEngine, inference_args: dict[str, Any] | None = None) -> Iterable[Answers]:
+    def run_inference(
+        self, batch: Sequence[Batch], model: LazyEngine, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[Answers]:
         """One Answers for each Batch."""
         if self._bar is None:
             self._bar = Progress(self._label, self._num_requests)
@@ -90,13 +103,15 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         except UserError as error:
             raise RuntimeError(mark(error)) from error
 
-    def _answer(self, rows: list[list[Request]], model: LazyEngine) -> list[list[Response]]:
+    def _answer(self, rows: list[Sequence[Request]], model: LazyEngine) -> list[list[Response]]:
         bar = self._bar
         assert bar is not None
         known: dict[str, Response] = {}
         missing: dict[str, Request] = {}
         keys = [[self._cache.key(request) for request in row] for row in rows]
-        for key, request in {key: request for ks, row in zip(keys, rows, strict=True) for key, request in zip(ks, row, strict=True)}.items():
+        for key, request in {
+            key: request for ks, row in zip(keys, rows, strict=True) for key, request in zip(ks, row, strict=True)
+        }.items():
             found = self._cache.get(request)
             if found is None:
                 missing[key] = request

@@ -32,12 +32,18 @@ class TransformersEngine:
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
         except ImportError as error:
-            raise ModelError(f"the engine transformers is not installed ({error}): pip install -e '.[cpu]', or '.[gpu]'") from error
+            raise ModelError(
+                f"the engine transformers is not installed ({error}): pip install -e '.[cpu]', or '.[gpu]'"
+            ) from error
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, revision=model.revision)
-            self._model = AutoModelForCausalLM.from_pretrained(folder, revision=model.revision, dtype=getattr(torch, model.dtype))
+            self._model = AutoModelForCausalLM.from_pretrained(
+                folder, revision=model.revision, dtype=getattr(torch, model.dtype)
+            )
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"transformers cannot load {model.model} from {folder}: {str(error).splitlines()[0][:300]}") from error
+            raise ModelError(
+                f"transformers cannot load {model.model} from {folder}: {str(error).splitlines()[0][:300]}"
+            ) from error
         self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self._max_model_len = model.max_model_len
 
@@ -50,7 +56,9 @@ class TransformersEngine:
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         prompt = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         prompt_ids = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        text = self._tokenizer(request.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True)
+        text = self._tokenizer(
+            request.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
+        )
         ids, offsets = text["input_ids"], text["offset_mapping"]
         if len(prompt_ids) + len(ids) > self._max_model_len:
             return Failure("too_long", f"{len(prompt_ids)} + {len(ids)} tokens, max_model_len is {self._max_model_len}")

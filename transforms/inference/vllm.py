@@ -23,7 +23,9 @@ class VllmEngine:
     """
 
     def __init__(self, model: VllmModel, folder: str):
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # the engine dies with this process, whatever kills it
+        os.environ.setdefault(
+            "VLLM_ENABLE_V1_MULTIPROCESSING", "0"
+        )  # the engine dies with this process, whatever kills it
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(model.kv_cache_gib))
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -31,7 +33,9 @@ class VllmEngine:
         try:
             from vllm import LLM
         except ImportError as error:
-            raise ModelError(f"the engine vllm is not installed ({error}): pip install -e '.[cpu]', or '.[gpu]' on a machine with a GPU") from error
+            raise ModelError(
+                f"the engine vllm is not installed ({error}): pip install -e '.[cpu]', or '.[gpu]' on a machine with a GPU"
+            ) from error
         try:
             self._llm = LLM(
                 model=folder, revision=model.revision, dtype=model.dtype, max_model_len=model.max_model_len, max_num_seqs=model.max_num_seqs,
@@ -50,14 +54,25 @@ class VllmEngine:
             ids = self._prompt_ids(request)
             room = self._max_model_len - len(ids)
             if room < request.sampling.max_tokens:  # vLLM would refuse the whole call
-                yield position, Failure("too_long", f"a prompt of {len(ids)} tokens leaves {room} of {self._max_model_len}, max_tokens is {request.sampling.max_tokens}")
+                yield (
+                    position,
+                    Failure(
+                        "too_long",
+                        f"a prompt of {len(ids)} tokens leaves {room} of {self._max_model_len}, max_tokens is {request.sampling.max_tokens}",
+                    ),
+                )
                 continue
             engine.add_request(str(position), {"prompt_token_ids": ids}, _sampling_params(request))
         while engine.has_unfinished_requests():
             for output in engine.step():
                 if output.finished:
                     text = output.outputs[0]
-                    yield int(output.request_id), Completion(text.text, str(text.finish_reason), len(output.prompt_token_ids), len(text.token_ids))
+                    yield (
+                        int(output.request_id),
+                        Completion(
+                            text.text, str(text.finish_reason), len(output.prompt_token_ids), len(text.token_ids)
+                        ),
+                    )
 
     def _prompt_ids(self, request: GenerateRequest) -> list[int]:
         messages = [{"role": message.role, "content": message.content} for message in request.messages]

@@ -24,7 +24,9 @@ def prune(given: PruneInput, method: str, config: Config) -> Iterator[PrunedTrac
         yield Drop(trace.id, "prune", DropReason.NO_SCORES, f"{method} needs scores and the trace has none")
         return
     decisions = tuple(module.prune(given, config))
-    assert [decision.step for decision in decisions] == list(range(len(trace.steps))), f"{method}: not one decision a step"
+    assert [decision.step for decision in decisions] == list(range(len(trace.steps))), (
+        f"{method}: not one decision a step"
+    )
     yield PrunedTrace(
         id=trace.id,
         problem=trace.problem,

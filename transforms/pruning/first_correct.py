@@ -52,7 +52,9 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
         if end is None:
             decisions.append(Decision(number, Action.KEEP, "the answer is never reached"))
         elif number <= end:
-            decisions.append(Decision(number, Action.KEEP, "reaches the answer" if number == end else "before the answer"))
+            decisions.append(
+                Decision(number, Action.KEEP, "reaches the answer" if number == end else "before the answer")
+            )
         elif number == last and config.keep_conclusion and reaches(text, trace.problem, config.deadline_seconds):
             decisions.append(Decision(number, Action.KEEP, "conclusion"))
         else:

@@ -1,7 +1,7 @@
 r"""Finds the final answer a text states.
 
-    "… so the total is \boxed{\frac{1}{2}}." → Extracted("\frac{1}{2}", rule="boxed", start=…)
-    "The final answer is 42."                 → Extracted("42", rule="statement", start=…)
+"… so the total is \boxed{\frac{1}{2}}." → Extracted("\frac{1}{2}", rule="boxed", start=…)
+"The final answer is 42."                 → Extracted("42", rule="statement", start=…)
 """
 
 from __future__ import annotations

@@ -17,8 +17,19 @@ from transforms.verify.extract import plain
 # The scorers of these reasoning-gym datasets evaluate the model's answer as code (eval, exec or sympy's
 # parse_expr, which is eval). Text from a model is never executed here, so they are refused at ingest.
 EVALUATES_ANSWERS = frozenset(
-    "binary_matrix codeio countdown intermediate_integration n_queens number_sorting polynomial_multiplication puzzle24 "
-    "simple_integration spiral_matrix string_insertion".split()
+    {
+        "binary_matrix",
+        "codeio",
+        "countdown",
+        "intermediate_integration",
+        "n_queens",
+        "number_sorting",
+        "polynomial_multiplication",
+        "puzzle24",
+        "simple_integration",
+        "spiral_matrix",
+        "string_insertion",
+    }
 )
 
 
