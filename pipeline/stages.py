@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 
@@ -40,7 +40,6 @@ from transforms import (
 from transforms.folders import StageFolder, canonical_json
 from transforms.formats import FORMATS
 from transforms.inference.cache import Cache
-from transforms.inference.handler import COUNTERS, EngineHandler
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.shards import Job, MapShards, Shard, read_parts
@@ -55,6 +54,9 @@ from transforms.types import (
     TraceScores,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from transforms.inference.handler import EngineHandler
 
 MATRIX = ("prune", "recheck")
 
@@ -176,6 +178,8 @@ def _build(
 def _engine(plan: Plan, context: Context) -> EngineHandler | None:
     if not plan.ask:
         return None
+    from transforms.inference.handler import EngineHandler
+
     model = context.params.models[plan.ask]
     folder = "" if model.engine == "fake" else models.resolve(model.model, context.paths.models)
     cache = Cache(context.paths.cache, models.identity(model, folder))
@@ -195,7 +199,7 @@ def plan_ingest(context: Context, method: str) -> Iterator[Plan]:
         stage="ingest",
         folder=context.paths.stage("problems"),
         job=Job("ingest", Problem, partial(ingest.read_problems, config=config), lambda problem: [problem]),
-        shards=[Shard(index, piece) for index, piece in enumerate(slices)],
+        shards=ingest.pack(slices, base.shard_rows),
         inputs={"sources": [identity for _, identity in planned]},
         config=section(context.params, "ingest"),
         prepare=ingest.MarkDuplicates(config),
@@ -359,7 +363,7 @@ def _log(context: Context, stage: str, method: str, started: float, more: dict[s
     seconds = time.monotonic() - started
     engine = more.get("engine")
     if engine is not None:
-        more = {**more, "engine": {name: engine[name] for name in COUNTERS if name in engine}}
+        more = {**more, "engine": dict(sorted(engine.items()))}
     entry = {
         "stage": stage, "method": method, "seconds": round(seconds, 2), "finished_unix": round(time.time()),
         "host": platform.node(), "platform": platform.platform(), "python": platform.python_version(), **more,

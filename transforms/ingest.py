@@ -45,10 +45,24 @@ class Config(BaseConfig):
 
 
 def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
-    """The rows of a shard's slice as problems or drops."""
-    piece: Slice = shard.source
-    for raw in sources.read(piece):
-        yield raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
+    """The rows of a shard's slices as problems or drops."""
+    for piece in shard.source:
+        for raw in sources.read(piece):
+            yield raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
+
+
+def pack(slices: Iterable[Slice], shard_rows: int) -> list[Shard]:
+    """Shards of consecutive slices, as many as fit into `shard_rows` rows: small sources share a shard."""
+    packed: list[list[Slice]] = []
+    room = 0
+    for piece in slices:
+        size = piece.stop - piece.start
+        if size > room:
+            packed.append([])
+            room = shard_rows
+        packed[-1].append(piece)
+        room -= size
+    return [Shard(number, tuple(pieces)) for number, pieces in enumerate(packed)]
 
 
 class _UnusableError(Exception):

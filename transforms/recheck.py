@@ -1,8 +1,9 @@
 """Checks a pruned trace again: does it still give the right answer, and is the answer still likely?
 
 (a) The example as training will see it, `<think>pruned</think>response`, is parsed and verified.
-(b) log p(response | question, pruned) ≥ log p(response | question, thinking) − max_loss, in nats per
-    token of the response.
+(b) log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token
+    of the answer, measured where the response states it. Steps of the thinking that only state the answer
+    are not masked yet, so a thinking that keeps such a step passes easily.
 
 A trace that fails gets its original thinking back and is marked `rolled_back`; one whose original does
 not verify either is marked `original_fails`, and is not hidden. The measure asked of the model does not
@@ -18,7 +19,7 @@ from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import Failure, ScoreRequest, TokenScores
-from transforms.score import response_loglik, score_request
+from transforms.score import answer_loglik, num_thinking_tokens, score_request
 from transforms.shards import drop
 from transforms.traces import Unparsable, split_thinking
 from transforms.types import Drop, DropReason, Outcome, PrunedTrace, RecheckedTrace
@@ -26,7 +27,7 @@ from transforms.verify import judge_response
 
 
 class Config(BaseConfig):
-    """`max_loss_nats_per_token`: how much less likely, on average over its tokens, the response may become."""
+    """`max_loss_nats_per_token`: how much less likely, on average over its tokens, the answer may become."""
 
     model: str = Field("student", min_length=1)
     max_loss_nats_per_token: float = Field(0.1, ge=0)
@@ -34,7 +35,7 @@ class Config(BaseConfig):
 
 
 def requests(trace: PrunedTrace) -> list[ScoreRequest]:
-    """The response after the original thinking, and after the pruned one."""
+    """Original thinking and response, and pruned thinking and response."""
     return [score_request(trace.prompt, text, trace.response) for text in (trace.thinking, trace.pruned)]
 
 
@@ -53,8 +54,8 @@ def recheck(
             failure.message,
         )
         return
-    loglik_before, num_before = _per_token(trace.thinking, before)
-    loglik_after, num_pruned = _per_token(trace.pruned, after)
+    loglik_before, loglik_after = _per_token(trace, trace.thinking, before), _per_token(trace, trace.pruned, after)
+    num_before, num_pruned = num_thinking_tokens(trace.thinking, before), num_thinking_tokens(trace.pruned, after)
     outcome = outcome_of(trace, trace.thinking, config)
     status, reason = "passed", ""
     if outcome != Outcome.CORRECT:
@@ -62,7 +63,7 @@ def recheck(
     elif outcome_of(trace, trace.pruned, config) != Outcome.CORRECT:
         status, reason = "rolled_back", "the pruned trace does not verify"
     elif loglik_after < loglik_before - config.max_loss_nats_per_token:
-        status, reason = "rolled_back", "the response became too unlikely"
+        status, reason = "rolled_back", "the answer became too unlikely"
     carried = {field.name: getattr(trace, field.name) for field in fields(trace)}
     yield RecheckedTrace(
         **carried,
@@ -70,8 +71,8 @@ def recheck(
         status=status,
         reason=reason,
         outcome=outcome,
-        response_loglik_before_nats_per_token=loglik_before,
-        response_loglik_after_nats_per_token=loglik_after,
+        answer_loglik_before_nats_per_token=loglik_before,
+        answer_loglik_after_nats_per_token=loglik_after,
         num_tokens_before=num_before,
         num_tokens_pruned=num_pruned,
         num_tokens_after=num_pruned if status == "passed" else num_before,
@@ -81,12 +82,12 @@ def recheck(
 def outcome_of(trace: PrunedTrace, thinking: str, config: Config) -> Outcome:
     """The verdict on thinking and response as training would see them."""
     parts = split_thinking(f"<think>\n{thinking.strip()}\n</think>\n\n{trace.response}", "tags")
-    if isinstance(parts, Unparsable):
-        return Outcome.UNDECIDED
+    if isinstance(parts, Unparsable) or parts != (thinking.strip(), trace.response.strip()):
+        return Outcome.UNDECIDED  # a trainer's template would cut it elsewhere
     return judge_response(parts.response, trace.problem, config.deadline_seconds)[1].outcome
 
 
-def _per_token(thinking: str, scores: TokenScores) -> tuple[float, int]:
-    """(Mean log-likelihood of the response's tokens in nats, number of tokens of the thinking)."""
-    loglik, num_tokens = response_loglik(thinking, scores)
-    return loglik / max(num_tokens, 1), len(scores.starts) - num_tokens
+def _per_token(trace: PrunedTrace, thinking: str, scores: TokenScores) -> float:
+    """Mean log-likelihood of the final answer's tokens in nats; 0 without an answer."""
+    loglik, num_tokens = answer_loglik(thinking, trace.response, scores)
+    return loglik / max(num_tokens, 1)

@@ -2,10 +2,12 @@
 
     steps "2 + 3 = 5.\\n\\n" | "Check: yes." and response "It is \\boxed{5}."
         → StepScore(first_token_surprisal_nats=1.9, mean…=0.6, sum…=4.2, sum_entropy…=5.0, num_tokens=7), …
+          and answer_loglik_nats=-0.1, that of the "5" in the box
 
 A token belongs to the step that holds its first character; a step's first token is the token that holds
-its first character that is not white space (ASAP's score, arXiv 2508.05988). The response's
-log-likelihood is the sum over its tokens, given the question and the whole thinking.
+its first character that is not white space (ASAP's score, arXiv 2508.05988). The answer's
+log-likelihood is the sum over the tokens that hold a character of it, given the question, the thinking
+and the words of the response before it: how the response is phrased does not count.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pydantic import Field
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import Failure, ScoreRequest, TokenScores
 from transforms.types import Drop, DropReason, Message, SegmentedTrace, Step, StepScore, TraceScores
+from transforms.verify.extract import final_answer
 
 JOIN = "\n\n"  # between thinking and response in the scored text
 
@@ -44,14 +47,14 @@ def score(trace: SegmentedTrace, response: TokenScores | Failure, model: str) ->
             response.message,
         )
         return
-    loglik, num_tokens = response_loglik(trace.thinking, response)
+    loglik, num_tokens = answer_loglik(trace.thinking, trace.response, response)
     yield TraceScores(
         id=trace.id,
         model=model,
         steps=tuple(score_step(trace.thinking, step, response) for step in trace.steps),
-        response_loglik_nats=loglik,
-        num_response_tokens=num_tokens,
-        num_thinking_tokens=len(response.starts) - num_tokens,
+        answer_loglik_nats=loglik,
+        num_answer_tokens=num_tokens,
+        num_thinking_tokens=num_thinking_tokens(trace.thinking, response),
     )
 
 
@@ -73,7 +76,17 @@ def score_step(thinking: str, step: Step, tokens: TokenScores) -> StepScore:
     )
 
 
-def response_loglik(thinking: str, tokens: TokenScores) -> tuple[float, int]:
-    """(Sum of the log-probabilities of the response's tokens in nats, their number)."""
-    first = bisect_left(tokens.starts, len(thinking.strip() + JOIN))
-    return sum(tokens.logprobs_nats[first:]), len(tokens.starts) - first
+def answer_loglik(thinking: str, response: str, tokens: TokenScores) -> tuple[float, int]:
+    """(Sum of the log-probabilities of the final answer's tokens in nats, their number); (0, 0) without an answer."""
+    found = final_answer(response)
+    if found is None:
+        return 0.0, 0
+    offset = len(thinking.strip() + JOIN)
+    first = bisect_right(tokens.ends, offset + found.answer_start)
+    last = bisect_left(tokens.starts, offset + found.answer_end)
+    return sum(tokens.logprobs_nats[first:last]), last - first
+
+
+def num_thinking_tokens(thinking: str, tokens: TokenScores) -> int:
+    """Tokens that start in the thinking."""
+    return bisect_left(tokens.starts, len(thinking.strip()))

@@ -40,7 +40,9 @@ def split_steps(text: str) -> tuple[Step, ...]:
 
     No step is only white space, unless the whole text is.
     """
-    starts = [0] if text else []
+    if not text:
+        return ()
+    starts = [0]
     after_blank = False
     for start, line, inside in _lines(text):
         blank = not line.strip()

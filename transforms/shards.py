@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from transforms import schema
 from transforms.errors import UserError, mark
 from transforms.folders import Receipt, StageFolder, read_part
 from transforms.inference.engine import Request, Response
 from transforms.types import Drop
+
+if TYPE_CHECKING:
+    from apache_beam.ml.inference.base import ModelHandler
 
 
 class Mark(NamedTuple):
@@ -108,7 +110,8 @@ def map_rows(job: Job, folder: StageFolder, shard: Shard, responses: list[list[R
                 drops.append(outcome)
             else:
                 kept[job.split(outcome) if job.split else ""].append(outcome)
-    tables = {split: schema.to_table(job.record, rows) for split, rows in kept.items()}
+    # A split without rows has no file: `datasets` fails on Parquet files without rows.
+    tables = {split: schema.to_table(job.record, rows) for split, rows in kept.items() if rows or not split}
     return folder.write(shard.number, num_read, tables, drops)
 
 
@@ -169,6 +172,8 @@ class MapShards(beam.PTransform):
             raise ValueError(f"{job.stage}: a job that asks needs an engine, and only such a job")
         if self.engine is None:
             return shards | "Map each shard" >> beam.ParDo(_Guarded(lambda shard: map_rows(job, folder, shard)))
+        from apache_beam.ml.inference.base import RunInference  # brings torch, a second that most stages need not wait
+
         return (
             shards
             | "Collect each shard's requests" >> beam.ParDo(_Guarded(lambda shard: requests_of(job, shard)))

@@ -138,13 +138,13 @@ class StepScore:
 
 @dataclass(frozen=True)
 class TraceScores:
-    """Scores of all steps, and how likely the response is after the whole thinking."""
+    """Scores of all steps, and how likely the final answer is where the response states it."""
 
     id: str
     model: str
     steps: tuple[StepScore, ...]
-    response_loglik_nats: float
-    num_response_tokens: int
+    answer_loglik_nats: float
+    num_answer_tokens: int
     num_thinking_tokens: int
 
 
@@ -185,7 +185,7 @@ class RecheckedTrace:
     """A pruned trace, verified again. `status` is passed | rolled_back | original_fails.
 
     `final` is the thinking that goes on: the pruned one where it passed, else the original.
-    Log-likelihoods are of the response, in nats per token of the response.
+    Log-likelihoods are of the final answer where the response states it, in nats per token of the answer.
     """
 
     id: str
@@ -202,8 +202,8 @@ class RecheckedTrace:
     status: str
     reason: str
     outcome: str
-    response_loglik_before_nats_per_token: float
-    response_loglik_after_nats_per_token: float
+    answer_loglik_before_nats_per_token: float
+    answer_loglik_after_nats_per_token: float
     num_tokens_before: int
     num_tokens_pruned: int
     num_tokens_after: int

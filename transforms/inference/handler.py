@@ -20,18 +20,6 @@ from transforms.inference.cache import Cache
 from transforms.inference.engine import Completion, Engine, Failure, Model, Request, Response, TokenScores
 from transforms.shards import Answers, Batch
 
-COUNTERS = (
-    "requests",
-    "cache_hits",
-    "asked",
-    "failures",
-    "prompt_tokens",
-    "tokens",
-    "engines_started",
-    "engine_seconds_start",
-    "engine_seconds_run",
-)
-
 
 class LazyEngine:
     """Makes the engine when it is first wanted."""
@@ -129,6 +117,7 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         engine = model.get()
         keys = list(missing)
         answers: dict[str, Response] = {}
+        bar.asking()
         started = time.monotonic()
         for position, response in engine.run(list(missing.values())):
             key = keys[position]
@@ -172,9 +161,14 @@ class Progress:
         self._bar.update(count)
         self._refresh()
 
+    def asking(self) -> None:
+        """The engine is ready: time counts from here."""
+        if self._started is None:
+            self._started = time.monotonic()
+            self._bar.start_t = self._bar.last_print_t = time.time()
+
     def answered(self, response: Response) -> None:
         """The model answered one request."""
-        self._started = self._started or time.monotonic()
         self._tokens += num_tokens(response)
         self._failures += isinstance(response, Failure)
         self._refresh()

@@ -10,18 +10,23 @@ import re
 from typing import NamedTuple
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_STATEMENT = re.compile(r"(?:final answer|answer)\s*(?:is|:|=)\s*(?P<answer>[^\n]{1,200})", re.IGNORECASE)
+_STATEMENT = re.compile(r"\banswer(?:\*\*)?\s*(?:is|:|=)(?:\*\*)?[: \t]*(?P<answer>[^\n]{1,200})", re.IGNORECASE)
 _WRAPPERS = (("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"), ('"', '"'))
-_DECORATION = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}|[$€£]|\\[,;!]")
+_DECORATION = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}|\\?[$€£]|\\[,;!]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 class Extracted(NamedTuple):
-    """The answer as written, the rule that found it, and where it starts in the text."""
+    """The answer as written and the rule that found it.
+
+    The statement starts at character `start` of the text; the answer itself is `answer_start` to `answer_end`.
+    """
 
     answer: str
     rule: str
     start: int
+    answer_start: int
+    answer_end: int
 
 
 def final_answer(text: str) -> Extracted | None:
@@ -29,13 +34,18 @@ def final_answer(text: str) -> Extracted | None:
     for found in reversed(list(_BOXED.finditer(text))):
         inner = _balanced(text, found.end())
         if inner is not None and inner.strip():
-            return Extracted(inner.strip(), "boxed", found.start())
+            return _extracted(text, inner.strip(), "boxed", found.start(), found.end())
     statements = list(_STATEMENT.finditer(text))
     for found in reversed(statements):
         answer = _unwrapped(re.split(r"(?<!\d)[.!]\s|[.!]$|\.\s", found["answer"].strip())[0])
         if answer:
-            return Extracted(answer, "statement", found.start())
+            return _extracted(text, answer, "statement", found.start(), found.start("answer"))
     return None
+
+
+def _extracted(text: str, answer: str, rule: str, start: int, after: int) -> Extracted:
+    place = text.index(answer, after)
+    return Extracted(answer, rule, start, place, place + len(answer))
 
 
 def plain(answer: str) -> str:

@@ -100,7 +100,8 @@ def _scorer(dataset: str) -> Callable[[str, dict[str, Any]], float]:
 def _parsed(text: str) -> list[Any]:
     import math_verify
 
-    return math_verify.parse(f"${plain(text)}$", parsing_timeout=None)
+    found = math_verify.parse(f"${plain(text)}$", parsing_timeout=None)
+    return [] if all(isinstance(value, str) for value in found) else found  # text alone: nothing was parsed
 
 
 def _folded(text: str) -> str:

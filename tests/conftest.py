@@ -1,0 +1,101 @@
+"""What the tests share: a fake configuration, example records, and `collect` for PTransforms."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from transforms.inference.engine import TokenScores
+from transforms.segment import split_steps
+from transforms.types import Problem, SegmentedTrace
+
+REPO = Path(__file__).parent.parent
+SHARED_DATA = Path(os.environ.get("SHARED_DATA", REPO.parent / "shared" / "data"))
+
+FAKE_PARAMS = """
+base: {seed: 17, shard_rows: 10}
+models:
+  teacher: {engine: fake}
+ingest:
+  sources:
+    - {kind: reasoning_gym, dataset: chain_sum, size: 40, config: {min_terms: 3, max_terms: 5}}
+    - {kind: reasoning_gym, dataset: gsm_symbolic, size: 5}
+generate: {samples_per_problem: 3}
+score: {model: teacher}
+recheck: {model: teacher}
+"""
+STAGES = ["ingest", "generate", "verify", "segment", "score", "prune", "recheck", "filter", "emit", "report"]
+
+
+@pytest.fixture
+def fake_params(tmp_path: Path) -> Path:
+    """A parameter file that runs every stage without a real model."""
+    path = tmp_path / "fake.yaml"
+    path.write_text(FAKE_PARAMS)
+    return path
+
+
+@pytest.fixture
+def pipeline(fake_params: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m pipeline …` as a user does, in a process of its own, on the fake configuration."""
+
+    def run(*arguments: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pipeline", *arguments]
+        if "--params" not in arguments:
+            command += ["--params", str(fake_params)]
+        command += ["--data", str(data or tmp_path / "data")]
+        return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=100)
+
+    return run
+
+
+def collect(transform: Any, inputs: list[Any]) -> list[Any]:
+    """What a PTransform or a chain of them makes of `inputs`, run once."""
+    _COLLECTED.clear()
+    with beam.Pipeline(runner=FnApiRunner()) as root:
+        root | beam.Create(inputs, reshuffle=False) | transform | beam.Map(_remember)
+    return list(_COLLECTED)
+
+
+_COLLECTED: list[Any] = []
+
+
+def _remember(element: Any) -> None:
+    _COLLECTED.append(element)  # by this module's name: Beam pickles functions, and a closure's list would be a copy
+
+
+def problem(answer: str = "5", kind: str = "math", question: str = "What is 2 + 3?", **more: Any) -> Problem:
+    """A problem; `math` unless said otherwise."""
+    values = {"id": "p-0", "source": "test", "family": "test", "entry": ""} | more
+    return Problem(question=question, answer=answer, answer_kind=kind, **values)
+
+
+def segmented(thinking: str, response: str = "So it is \\boxed{5}.", given: Problem | None = None) -> SegmentedTrace:
+    """A trace in steps."""
+    return SegmentedTrace(
+        "p-0/0", given or problem(), "teacher", "What is 2 + 3?", thinking, response, split_steps(thinking)
+    )
+
+
+def token_scores(text: str, width: int = 3) -> TokenScores:
+    """Scores of a tokenizer that cuts every `width` characters; the n-th token has −n/10 and entropy n/10."""
+    starts = tuple(range(0, len(text), width))
+    values = tuple(number / 10 for number in range(1, len(starts) + 1))
+    return TokenScores(starts, tuple(min(s + width, len(text)) for s in starts), tuple(-v for v in values), values)
+
+
+def digests(folder: Path, but: tuple[str, ...] = ("cache", "logs")) -> dict[str, str]:
+    """sha256 of every file below a folder, by its path."""
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] not in but
+    )
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

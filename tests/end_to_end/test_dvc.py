@@ -1,0 +1,122 @@
+"""`dvc repro` as users run it: it makes everything, then nothing, then only what a change touches."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FAKE_PARAMS, REPO
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+class Clone:
+    """A checkout of this repo's files with the fake configuration."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        files = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in files.stdout.splitlines():
+            if (REPO / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes((REPO / name).read_bytes())
+        options = (
+            "\nprune:\n  methods: [keep_all, first_correct]\n  options: {keep_all: {}, first_correct: {solutions: 1}}\n"
+        )
+        rest = "verify: {}\nsegment: {unit: paragraph}\nfilter: {max_per_problem: 1}\nemit: {formats: [messages]}\nreport: {samples: 3}\n"
+        (folder / "params.yaml").write_text(FAKE_PARAMS + options + rest)
+        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+
+    def change(self, old: str, new: str) -> None:
+        path = self.folder / "params.yaml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    def repro(self) -> list[str]:
+        """Runs `dvc repro`; returns the stages that ran."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["dvc", "repro"],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": path},
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return re.findall(r"Running stage '(.+)'", done.stdout)
+
+    def engines_started(self, log: str) -> int:
+        return json.loads((self.folder / "data" / "logs" / f"{log}.json").read_text())["engine"].get(
+            "engines_started", 0
+        )
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    made = Clone(tmp_path_factory.mktemp("clone"))
+    ran = made.repro()
+    assert len(ran) == 13
+    return made
+
+
+def test_again_does_nothing(clone: Clone) -> None:
+    assert clone.repro() == []
+
+
+def test_metrics_and_plots_show(clone: Clone) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in (["dvc", "metrics", "show"], ["dvc", "plots", "show"]):
+        done = subprocess.run(
+            command, cwd=clone.folder, capture_output=True, text=True, env={**os.environ, "PATH": path}
+        )
+        assert done.returncode == 0, done.stderr
+    assert (clone.folder / "dvc_plots" / "index.html").exists()
+
+
+def test_a_pruning_option_reruns_only_its_method_and_what_follows(clone: Clone) -> None:
+    clone.change("solutions: 1", "solutions: 2")
+    assert clone.repro() == ["prune@first_correct", "recheck@first_correct", "filter", "emit", "report"]
+
+
+def test_a_threshold_starts_no_model(clone: Clone) -> None:
+    clone.change("recheck: {model: teacher}", "recheck: {model: teacher, max_loss_nats_per_token: 0.01}")
+    assert set(clone.repro()) >= {"recheck@keep_all", "recheck@first_correct"}
+    assert clone.engines_started("recheck-keep_all") == clone.engines_started("recheck-first_correct") == 0
+
+
+def test_a_killed_stage_goes_on(clone: Clone) -> None:
+    """DVC keeps the unfinished folder, as its outputs persist."""
+    clone.change("{engine: fake}", "{engine: fake, delay_seconds: 0.05, accuracy: 0.7}")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        ["dvc", "repro", "generate"],
+        cwd=clone.folder,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    work = clone.folder / "data" / "traces" / "_work"
+    while len(list(work.glob("0*.json"))) < 2:
+        assert process.poll() is None, "it ended before it could be killed"
+    os.killpg(process.pid, 9)
+    process.wait()
+    (clone.folder / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
+    done = subprocess.run(
+        ["dvc", "repro", "generate"], cwd=clone.folder, capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "going on, " in done.stderr

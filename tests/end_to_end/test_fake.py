@@ -1,0 +1,128 @@
+"""All stages with the fake engine, in one process, in seconds."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import datasets
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config import Params, load
+from pipeline.paths import Paths
+from pipeline.stages import Context, run_stage
+from tests.conftest import STAGES
+from transforms.folders import StageFolder, read_rows
+from transforms.traces import Parts, split_thinking
+from transforms.types import Drop, Example, KeptTrace, Problem, RecheckedTrace, Trace
+from transforms.verify import judge_response
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Params, Paths]:
+    from tests.conftest import FAKE_PARAMS
+
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "params.yaml").write_text(FAKE_PARAMS)
+    params, paths = load(str(folder / "params.yaml")), Paths(str(folder / "data"))
+    for stage in STAGES:
+        run_stage(stage, Context(params, paths))
+    return params, paths
+
+
+def test_every_row_is_kept_or_dropped(run: tuple[Params, Paths]) -> None:
+    _, paths = run
+    folders = [path.parent for path in Path(paths.data).rglob("manifest.json")]
+    assert len(folders) == 11
+    for folder in folders:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        rows = manifest["rows"]
+        drops = list(read_rows(Drop, [str(folder / "drops.parquet")]))
+        assert rows["read"] * rows["outputs_per_row"] == rows["kept"] + sum(rows["dropped"].values())
+        assert len(drops) == sum(rows["dropped"].values())
+        assert rows["kept"] == sum(
+            pq.ParquetFile(folder / part["name"]).metadata.num_rows for part in manifest["parts"]
+        )
+        assert StageFolder(str(folder)).damage() == []
+
+
+def test_the_shards_load_and_train_and_validation_share_no_problem(run: tuple[Params, Paths]) -> None:
+    _, paths = run
+    folder = Path(paths.stage("shards", "messages"))
+    files = {split: str(folder / split / "*.parquet") for split in ("train", "validation")}
+    for loaded in (datasets.load_dataset("parquet", data_files=files), datasets.load_dataset(str(folder))):
+        assert set(loaded) == {"train", "validation"}
+        assert {len(loaded["train"]), len(loaded["validation"])} > {0} or len(loaded["train"]) > 0
+        assert not set(loaded["train"]["problem_id"]) & set(loaded["validation"]["problem_id"])
+        roles = [message["role"] for message in loaded["train"][0]["messages"]]
+        assert roles == ["user", "assistant"]
+        assert loaded["train"][0]["messages"][1]["content"].startswith("<think>\n")
+
+
+def test_every_example_is_correct_and_can_be_traced_back(run: tuple[Params, Paths]) -> None:
+    _, paths = run
+    problems = {p.id: p for p in read_rows(Problem, StageFolder(paths.stage("problems")).part_paths())}
+    traces = {t.id: t for t in read_rows(Trace, StageFolder(paths.stage("traces")).part_paths())}
+    examples = list(read_rows(Example, StageFolder(paths.stage("shards", "messages")).part_paths()))
+    assert len(examples) >= 30
+    for example in examples:
+        parts = split_thinking(example.messages[1].content)
+        assert isinstance(parts, Parts)
+        assert parts.thinking in traces[example.id].raw
+        assert judge_response(parts.response, problems[example.problem_id], 20)[1].outcome == "correct"
+
+
+def test_pruning_shortened_something_and_the_portfolio_chose_it(run: tuple[Params, Paths]) -> None:
+    _, paths = run
+    traces = list(read_rows(RecheckedTrace, StageFolder(paths.stage("rechecked", "first_correct")).part_paths()))
+    assert any(trace.num_tokens_after < trace.num_tokens_before for trace in traces)
+    kept = list(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()))
+    assert all(trace.num_tokens_after <= trace.num_tokens_before for trace in kept)
+    assert {trace.method for trace in kept} == {"first_correct"} | {
+        trace.method for trace in kept if trace.num_tokens_after == trace.num_tokens_before
+    }
+    assert len({trace.problem.id for trace in kept}) == len(kept)
+    assert all(1 <= trace.num_correct <= trace.num_samples <= 3 for trace in kept)
+
+
+def test_the_report(run: tuple[Params, Paths]) -> None:
+    _, paths = run
+    folder = Path(paths.stage("report"))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    examples = list(read_rows(Example, StageFolder(paths.stage("shards", "messages")).part_paths()))
+    assert (
+        metrics["examples"]["total"]
+        == len(examples)
+        == metrics["examples"]["train"] + metrics["examples"]["validation"]
+    )
+    assert metrics["thinking_tokens"]["after"] == sum(example.num_thinking_tokens for example in examples)
+    assert metrics["methods"]["keep_all"]["kept_share"] == 1.0
+    assert 0.5 < metrics["methods"]["first_correct"]["kept_share"] < 1.0
+    lines = (folder / "tokens.csv").read_text().splitlines()
+    assert lines[0] == "id,method,family,status,tokens_before,tokens_after"
+    assert len(lines) == 1 + 2 * metrics["verdicts"]["correct"]
+    HTMLParser().feed((folder / "index.html").read_text())
+
+
+def test_model_text_is_escaped_on_the_page() -> None:
+    from pipeline.report import page
+    from tests.conftest import problem, segmented
+    from tests.test_recheck import pruned
+    from tests.test_recheck import run as rechecked
+
+    trace = rechecked(pruned(), -1.0)
+    hostile = RecheckedTrace(
+        **{**vars(trace), "response": "<script>alert(1)</script>", "problem": problem(question="<img src=x>")}
+    )
+    metrics = {
+        "examples": {"total": 1, "train": 1, "validation": 0}, "verified_share": 1.0, "traces": 1, "problems": 1,
+        "thinking_tokens": {"kept_share": 1.0, "before": 1, "after": 1}, "methods": {}, "families": {}, "dropped": {}, "chosen_methods": {},
+    }  # fmt: skip
+    text = page(metrics, [{"trace": hostile, "steps": [{"text": "<b>x</b>", "kept": True, "reason": '"><i>'}]}])
+    assert "<script>" not in text
+    assert "<img" not in text
+    assert "<b>x" not in text
+    assert '"><i>' not in text
+    assert segmented("a").steps

@@ -1,0 +1,184 @@
+"""All stages on a real model: SmolLM2-135M through vLLM and transformers, on real problems. Minutes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPO, SHARED_DATA, STAGES
+from transforms.folders import StageFolder, read_rows
+from transforms.inference.engine import (
+    Completion,
+    Failure,
+    GenerateRequest,
+    Sampling,
+    ScoreRequest,
+    TokenScores,
+    TransformersModel,
+)
+from transforms.models import PACKAGE_MODELS
+from transforms.types import Drop, Message, Trace, TraceScores
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PARAMS = f"""
+base: {{seed: 17, shard_rows: 100}}
+models:
+  teacher: {{engine: vllm, model: smollm2-135m-instruct, max_model_len: 1024, kv_cache_gib: 1}}
+  student: {{engine: transformers, model: smollm2-135m-instruct, max_model_len: 2048}}
+ingest:
+  sources:
+    - {{kind: reasoning_gym, dataset: chain_sum, size: 30, config: {{min_terms: 2, max_terms: 2, max_digits: 1}}}}
+    - {{kind: jsonl, path: {SHARED_DATA}/problems/gsm8k_tiny.jsonl, fields: {{answer: reference_answer}}}}
+generate: {{samples_per_problem: 2, sampling: {{temperature: 0.7, max_tokens: 96}}, instruction: "Explain step by step. Then say: The final answer is"}}
+"""
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of one run over all stages."""
+    folder = tmp_path_factory.mktemp("real")
+    source = (SHARED_DATA / "problems" / "gsm8k_test.jsonl.gz").read_bytes()
+    import gzip
+
+    lines = gzip.decompress(source).decode().splitlines()[:10]
+    (folder / "gsm8k_tiny.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "params.yaml").write_text(PARAMS.replace(f"{SHARED_DATA}/problems", str(folder)))
+    for stage in ["models", *STAGES]:
+        run(folder, stage)
+    return folder / "data"
+
+
+def run(folder: Path, stage: str, *more: str) -> str:
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        stage,
+        "--params",
+        str(folder / "params.yaml"),
+        "--data",
+        str(folder / "data"),
+        *more,
+    ]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_a_real_engine_answers_and_every_row_is_accounted_for(real: Path) -> None:
+    manifest = json.loads((real / "traces" / "manifest.json").read_text())
+    rows = manifest["rows"]
+    assert rows["read"] == 40
+    assert rows["kept"] + sum(rows["dropped"].values()) == 80
+    traces = list(read_rows(Trace, StageFolder(str(real / "traces")).part_paths()))
+    assert len(traces) >= 5, "a 135M model states a final answer now and then"
+    assert all(trace.thinking in trace.raw and trace.response in trace.raw and trace.num_tokens > 5 for trace in traces)
+    assert all(drop.reason != "request_failed" for drop in read_rows(Drop, [str(real / "traces" / "drops.parquet")]))
+    log = json.loads((real / "logs" / "generate.json").read_text())["engine"]
+    assert log["asked"] == 80
+    assert log["tokens"] > 1000
+    assert json.loads((real / "report" / "metrics.json").read_text())["traces"] == len(traces)
+
+
+def test_scores_of_every_trace(real: Path) -> None:
+    scores = list(read_rows(TraceScores, StageFolder(str(real / "scores")).part_paths()))
+    assert scores
+    for trace in scores:
+        assert trace.num_thinking_tokens >= sum(step.num_tokens for step in trace.steps)
+        assert trace.answer_loglik_nats < 0
+        assert all(step.first_token_surprisal_nats >= 0 and step.sum_entropy_nats >= 0 for step in trace.steps)
+
+
+def test_a_second_run_answers_from_the_cache_and_gives_the_same_bytes(real: Path) -> None:
+    before = (real / "traces" / "manifest.json").read_bytes()
+    said = run(real.parent, "generate", "--force")
+    assert "loading" not in said
+    assert (real / "traces" / "manifest.json").read_bytes() == before
+    said = run(real.parent, "recheck", "--set", "recheck.max_loss_nats_per_token=0.01")
+    assert "loading" not in said
+
+
+def test_the_model_folder_says_where_it_came_from(real: Path) -> None:
+    origin = json.loads((real / "models" / "smollm2-135m-instruct" / "origin.json").read_text())
+    assert origin["gguf_sha256"] == PACKAGE_MODELS["smollm2-135m-instruct"].sha256
+
+
+@pytest.fixture(scope="session")
+def scorer(real: Path) -> Any:
+    from transforms.inference.transformers import TransformersEngine
+
+    folder = str(real / "models" / "smollm2-135m-instruct")
+    return TransformersEngine(
+        TransformersModel(engine="transformers", model=folder, dtype="float32", max_model_len=300), folder
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["2 + 3 = 5.\n\nSo it is 5.", "é 👩‍👧 naïve\n\n\n", "a <|im_end|> b <|im_start|>", "x" * 400]
+)
+def test_scores_equal_a_plain_forward_pass(scorer: Any, text: str) -> None:
+    import torch
+
+    ((_, scores),) = scorer.run([ScoreRequest((Message("user", "2 + 3?"),), text)])
+    assert isinstance(scores, TokenScores)
+    tokenizer, model = scorer._tokenizer, scorer._model
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "2 + 3?"}], tokenize=False, add_generation_prompt=True
+    )
+    head = tokenizer.encode(prompt, add_special_tokens=False)
+    tail = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+    assert len(scores.starts) == len(tail)
+    assert tokenizer.decode(tail) == text
+    with torch.inference_mode():
+        logprobs = model(torch.tensor([head + tail])).logits[0].float().log_softmax(-1)
+    for position, token in enumerate(tail):
+        row = logprobs[len(head) + position - 1]
+        assert scores.logprobs_nats[position] == pytest.approx(row[token].item(), abs=1e-3)
+        assert scores.entropies_nats[position] == pytest.approx(-(row.exp() * row).sum().item(), abs=1e-3)
+
+
+def test_a_text_too_long_for_the_scorer_is_a_failure_of_its_own(scorer: Any) -> None:
+    requests = [ScoreRequest((Message("user", "q"),), text) for text in ("short", "long " * 400, "")]
+    answers = dict(scorer.run(requests))
+    assert isinstance(answers[0], TokenScores)
+    assert isinstance(answers[1], Failure)
+    assert answers[1].kind == "too_long"
+    assert answers[2] == TokenScores((), (), (), ())
+
+
+VLLM_SCRIPT = """
+import json, sys
+from transforms.inference.engine import *
+from transforms.inference.vllm import VllmEngine
+from transforms.types import Message
+
+def main():
+    engine = VllmEngine(VllmModel(engine="vllm", model=sys.argv[1], max_model_len=256, kv_cache_gib=1), sys.argv[1])
+    sampling = Sampling(temperature=0.0, max_tokens=8)
+    requests = [GenerateRequest((Message("user", text),), sampling, 0) for text in ("Say hi.", "word " * 500, "Say hi.")]
+    print("ANSWERS " + json.dumps({n: [type(r).__name__, vars(r)] for n, r in engine.run(requests)}))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_one_prompt_too_long_does_not_fail_the_batch(real: Path, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(VLLM_SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(real / "models" / "smollm2-135m-instruct")]
+    done = subprocess.run(
+        command, cwd=REPO, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(REPO)}
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.split("ANSWERS ")[1])
+    assert answers["0"][0] == answers["2"][0] == Completion.__name__
+    assert answers["0"][1]["num_tokens"] <= 8
+    assert (answers["1"][0], answers["1"][1]["kind"]) == (Failure.__name__, "too_long")
+    assert GenerateRequest((), Sampling(), 0) == GenerateRequest((), Sampling(), 0)

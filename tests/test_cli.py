@@ -1,0 +1,112 @@
+"""The command line as a user meets it: exit codes, messages, no tracebacks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPO
+
+Run = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("ingst",), 2, "Did you mean 'ingest'"),
+        (("ingest", "--prams", "x"), 2, "did you mean --params?"),
+        (("ingest", "--set", "base.seed=x"), 2, "base.seed = 'x'"),
+        (("ingest", "--set", "runner.options={projct: x}"), 2, "--projct: neither an option"),
+        (("prune", "--method", "nope"), 2, "allowed: keep_all, first_correct"),
+        (("ingest", "--set", "ingest.sources.0.dataset=nope"), 2, "no such dataset"),
+        (("ingest", "--params", "/no/such/file"), 1, "cannot read /no/such/file"),
+        (("generate",), 1, "run the stage that writes it first"),
+        (("report",), 1, "is not finished"),
+        (
+            ("models", "--set", "models.more={engine: vllm, model: nope}"),
+            2,
+            "nor a package model; package models: qwen2.5",
+        ),
+    ],
+)
+def test_mistakes(pipeline: Run, arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = pipeline(*arguments)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_names_every_stage() -> None:
+    done = subprocess.run([sys.executable, "-m", "pipeline", "--help"], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0
+    for stage in (
+        "models",
+        "ingest",
+        "generate",
+        "verify",
+        "segment",
+        "score",
+        "prune",
+        "recheck",
+        "filter",
+        "emit",
+        "report",
+        "status",
+    ):
+        assert stage in done.stdout
+
+
+def test_a_finished_stage_is_not_run_again_unless_forced_changed_or_damaged(pipeline: Run, tmp_path: Path) -> None:
+    assert "45 rows read" in pipeline("ingest").stderr
+    assert "nothing to do" in pipeline("ingest").stderr
+    assert "45 rows read" in pipeline("ingest", "--force").stderr
+    assert "46 rows read" in pipeline("ingest", "--set", "ingest.sources.0.size=41").stderr
+    assert "45 rows read" in pipeline("ingest").stderr
+    part = tmp_path / "data" / "problems" / "part-00000.parquet"
+    part.write_bytes(part.read_bytes()[:-1])
+    assert "45 rows read" in pipeline("ingest").stderr
+    assert "nothing to do" in pipeline("ingest").stderr
+
+
+def test_a_full_disk_is_said_and_survived(fake_params: Path, tmp_path: Path) -> None:
+    """A real file system of 64 KiB, in a namespace of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    ingest = f"{sys.executable} -m pipeline ingest --params {fake_params} --data {disk}/data --set ingest.sources.0.size=2000"
+    script = f"mount -t tmpfs -o size=64k tmpfs {disk} && {ingest}; echo code $? && mount -o remount,size=64m {disk} && {ingest}; echo code $?"
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", script], cwd=REPO, capture_output=True, text=True, timeout=100)
+    assert done.stdout.split("\n")[:2] == ["code 1", "code 0"], done.stderr
+    assert "the disk is full while writing" in done.stderr
+    assert "ingest: going on, " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_shows_what_is_done_and_what_not(pipeline: Run, tmp_path: Path) -> None:
+    pipeline("ingest")
+    done = pipeline("status")
+    assert done.returncode == 0
+    assert "45 → 45" in done.stdout
+    assert "not run" in done.stdout
+
+
+def test_options_go_to_beam(pipeline: Run) -> None:
+    done = pipeline("ingest", "--job_name", "mine", "--experiments=x")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2])
+def test_two_workers_give_the_same_bytes(pipeline: Run, tmp_path: Path, workers: int) -> None:
+    from tests.conftest import digests
+
+    for name, more in (("one", ()), ("two", ("--set", f"runner.workers={workers}"))):
+        for stage in ("ingest", "generate"):
+            done = pipeline(stage, *more, data=tmp_path / name)
+            assert done.returncode == 0, done.stderr
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")

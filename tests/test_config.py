@@ -1,0 +1,125 @@
+"""params.yaml is strict, and errors name the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import SECTIONS, load, section
+from tests.conftest import FAKE_PARAMS, REPO
+from transforms.errors import ConfigError, InputError
+
+WRONG = [
+    # wrong keys
+    ("generate.temprature=1", ["generate.temprature = 1", "unknown key", "sampling"]),
+    ("ingest.sources.0.sise=3", ["ingest.sources.0.sise = 3", "did you mean 'size'"]),
+    ("prune.options.drpp={}", ["prune.options.drpp", "keep_all, first_correct"]),
+    (
+        "prune.options.first_correct.solution=1",
+        ["prune.options.first_correct.solution = 1", "did you mean 'solutions'"],
+    ),
+    ("nogroup.x=1", ["nogroup", "allowed: base, runner"]),
+    ("ingest.sources.9.size=3", ["ingest.sources.9", "allowed: 0 to 3"]),
+    # wrong types
+    ("generate.sampling.temperature=hot", ["generate.sampling.temperature = 'hot'", "valid number"]),
+    ("base.seed=1.5", ["base.seed = 1.5", "valid integer"]),
+    ("base.seed=true", ["base.seed = True", "valid integer"]),
+    ("models.teacher.max_model_len='3000'", ["models.teacher.max_model_len = '3000'", "valid integer"]),
+    ("prune=3", ["prune = 3"]),
+    ("base=", ["base = None"]),
+    ("ingest.sources.0.config=[]", ["ingest.sources.0.config = []", "dictionary"]),
+    # wrong ranges
+    ("base.shard_rows=0", ["base.shard_rows = 0", "greater than or equal to 1"]),
+    ("generate.sampling.top_p=0", ["generate.sampling.top_p = 0", "greater than 0"]),
+    ("emit.validation_share=1", ["emit.validation_share = 1", "less than 1"]),
+    ("recheck.max_loss_nats_per_token=-1", ["recheck.max_loss_nats_per_token = -1"]),
+    ("generate.sampling.temperature=.nan", ["generate.sampling.temperature = nan", "finite"]),
+    ("ingest.sources=[]", ["ingest.sources = []", "at least 1"]),
+    ("models={}", ["models = {}", "at least 1"]),
+    # wrong choices
+    ("models.teacher.engine=vlm", ["models.teacher.engine = 'vlm'", "'vllm', 'transformers', 'fake'"]),
+    ("ingest.sources.0.kind=csv", ["ingest.sources.0.kind = 'csv'", "'jsonl'"]),
+    ("generate.on_length=retry", ["generate.on_length = 'retry'", "'drop' or 'keep'"]),
+    ("emit.formats=[alpaca]", ["emit.formats.0 = 'alpaca'", "'messages'"]),
+    ("prune.methods=[keep_all, nope]", ["prune.methods.1 = 'nope'", "allowed: keep_all, first_correct"]),
+    # missing
+    ("ingest.sources.0={kind: jsonl}", ["ingest.sources.0.path: missing"]),
+    # combinations
+    ("generate.model=nobody", ["generate.model = 'nobody'", "allowed: teacher, student"]),
+    ("generate.model=student", ["generate.model = 'student'", "cannot generate", "vllm, fake"]),
+    ("score.model=teacher", ["score.model = 'teacher'", "cannot score", "transformers, fake"]),
+    ("filter.method=drp", ["filter.method = 'drp'", "portfolio, keep_all, first_correct"]),
+    ("prune.methods=[keep_all, keep_all]", ["prune.methods.1", "twice"]),
+    (
+        "generate.sampling.max_tokens=2048",
+        ["generate.sampling.max_tokens = 2048", "below models.teacher.max_model_len = 2048"],
+    ),
+    ("ingest.sources.1.name=products", ["ingest.sources.1.name = 'products'", "taken by an earlier source"]),
+    ("base.shard_rows=100000", ["base.shard_rows = 100000", "generate.samples_per_problem = 11", "1,000,000"]),
+    # not an override
+    ("foo", ["--set 'foo'", "group.key=value"]),
+    ("base.seed=[", ["--set 'base.seed=['", "not YAML"]),
+]
+
+
+@pytest.mark.parametrize(("override", "parts"), WRONG, ids=[override for override, _ in WRONG])
+def test_what_is_wrong_is_refused_in_one_line(override: str, parts: list[str]) -> None:
+    overrides = [override, "generate.samples_per_problem=11"] if "shard_rows=1" in override else [override]
+    with pytest.raises(ConfigError) as error:
+        load(str(REPO / "params.yaml"), overrides)
+    text = str(error.value)
+    assert "\n" not in text
+    for part in parts:
+        assert part in text
+
+
+def test_overrides_reach_every_depth() -> None:
+    overrides = [
+        "base.seed=3",
+        "ingest.sources.1.size=7",
+        "prune.options.first_correct.solutions=2",
+        "models.teacher.max_model_len=4096",
+    ]
+    params = load(str(REPO / "params.yaml"), overrides)
+    assert params.base.seed == 3
+    assert params.ingest.sources[1].size == 7
+    assert params.prune.option("first_correct").solutions == 2
+    assert params.models["teacher"].max_model_len == 4096
+
+
+@pytest.mark.parametrize(
+    "path", ["params.yaml", *(f"profiles/{path.name}" for path in (REPO / "profiles").glob("*.yaml"))]
+)
+def test_shipped_parameter_files_load_and_are_complete(path: str) -> None:
+    params = load(str(REPO / path))
+    assert set(params.model_fields_set) == set(type(params).model_fields), "a profile names every group"
+    for method in params.prune.methods:
+        assert method in params.model_dump()["prune"]["options"]
+
+
+def test_a_file_that_is_missing_or_no_yaml(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        load(str(tmp_path / "none.yaml"))
+    for text in ("a: [", "- 1", "", "base: {seed: 1}\nbase: {seed: 2}", "base: \x00"):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(ConfigError):
+            load(str(tmp_path / "bad.yaml"))
+    (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError):
+        load(str(tmp_path / "bad.yaml"))
+
+
+def test_a_stage_depends_only_on_its_own_section(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(FAKE_PARAMS)
+    before = load(str(tmp_path / "p.yaml"))
+    after = load(
+        str(tmp_path / "p.yaml"), ["prune.options.first_correct.solutions=2", "recheck.max_loss_nats_per_token=0.5"]
+    )
+    changed = {
+        (stage, m)
+        for stage in SECTIONS
+        for m in ("keep_all", "first_correct")
+        if section(before, stage, m) != section(after, stage, m)
+    }
+    assert changed == {("prune", "first_correct"), ("recheck", "keep_all"), ("recheck", "first_correct")}

@@ -1,0 +1,50 @@
+"""Examples and their split."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import problem
+from transforms.emit import emit, split_of
+from transforms.types import KeptTrace, Message
+
+
+def kept(problem_id: str = "p") -> KeptTrace:
+    return KeptTrace(
+        f"{problem_id}/0",
+        problem(id=problem_id),
+        "m",
+        "2 + 3?",
+        "keep_all",
+        "passed",
+        "a\n\nb",
+        "a\n\n",
+        "It is 5.",
+        9,
+        4,
+        1,
+        2,
+    )
+
+
+def test_messages() -> None:
+    (example,) = emit(kept(), "messages")
+    assert example.messages == (Message("user", "2 + 3?"), Message("assistant", "<think>\na\n</think>\n\nIt is 5."))
+    assert (example.num_thinking_tokens, example.num_thinking_tokens_original) == (4, 9)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.integers())
+def test_a_problem_is_in_one_split_and_stays_there(problem_id: str, seed: int) -> None:
+    (example,) = emit(kept(problem_id), "messages")
+    assert split_of(example, 0.0, seed) == "train"
+    small, large = split_of(example, 0.1, seed), split_of(example, 0.5, seed)
+    assert small == "train" or large == "validation"
+
+
+def test_shares_are_about_what_was_asked() -> None:
+    examples = [next(iter(emit(kept(f"p-{n}"), "messages"))) for n in range(2000)]
+    counts = Counter(split_of(example, 0.1, 17) for example in examples)
+    assert 150 < counts["validation"] < 250

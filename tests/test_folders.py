@@ -1,0 +1,83 @@
+"""A folder is finished when its manifest says so, and work made from something else is not trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from transforms import schema
+from transforms.errors import InputError
+from transforms.folders import StageFolder, read_part
+from transforms.types import Drop, Message
+
+ABOUT = {"stage": "test", "config": {"a": 1}}
+
+
+def write(folder: StageFolder, index: int, drops: int = 0) -> None:
+    rows = [Message("user", f"{index}-{row}") for row in range(3)]
+    folder.write(index, 3 + drops, {"": schema.to_table(Message, rows)}, [Drop(f"{index}", "test", "odd", "")] * drops)
+
+
+def test_a_finished_folder(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path / "out"))
+    assert folder.begin(ABOUT) == set()
+    write(folder, 0)
+    write(folder, 1, drops=2)
+    manifest = folder.finish(ABOUT, 2, 1)
+    assert manifest["rows"] == {"read": 8, "outputs_per_row": 1, "kept": 6, "dropped": {"odd": 2}}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "drops.parquet",
+        "manifest.json",
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
+    assert pq.ParquetFile(tmp_path / "out" / "part-00000.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
+    assert [drop.id for drop in read_part(Drop, str(tmp_path / "out" / "drops.parquet"))] == ["1", "1"]
+    assert folder.damage() == []
+
+
+def test_unfinished_work_goes_on_only_if_made_from_the_same(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path))
+    folder.begin(ABOUT)
+    write(folder, 1)
+    assert folder.begin(ABOUT) == {1}
+    assert folder.begin({**ABOUT, "config": {"a": 2}}) == set()
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_only_our_own_files_are_deleted(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    folder = StageFolder(str(tmp_path))
+    folder.begin(ABOUT)
+    write(folder, 0)
+    folder.clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_row_that_vanished_or_a_missing_part_stops_the_stage(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path))
+    folder.begin(ABOUT)
+    folder.write(0, 4, {"": schema.to_table(Message, [Message("user", "x")])}, [])
+    with pytest.raises(AssertionError, match="4 × 1 rows read, 1 kept, 0 dropped"):
+        folder.finish(ABOUT, 1, 1)
+    with pytest.raises(AssertionError, match="without a part"):
+        folder.finish(ABOUT, 2, 1)
+    assert folder.manifest() is None
+
+
+def test_reading_an_unfinished_or_damaged_folder_says_what_to_do(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path))
+    with pytest.raises(InputError, match="run the stage that writes it first"):
+        folder.part_paths()
+    folder.begin(ABOUT)
+    write(folder, 0)
+    folder.finish(ABOUT, 1, 1)
+    part = tmp_path / "part-00000.parquet"
+    part.write_bytes(part.read_bytes()[:-20])
+    assert folder.damage() == ["part-00000.parquet"]
+    with pytest.raises(InputError, match="damaged or from another version"):
+        list(read_part(Message, str(part)))
+    part.unlink()
+    assert folder.damage() == ["part-00000.parquet"]

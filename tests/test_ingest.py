@@ -1,0 +1,232 @@
+"""Good rows become problems; bad ones a counted drop; bad sources a clear error."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import FAKE_PARAMS, SHARED_DATA
+from transforms import sources
+from transforms.errors import ConfigError, InputError
+from transforms.folders import read_part
+from transforms.ingest import Config, pack, read_problems
+from transforms.sources import Jsonl, Slice
+from transforms.types import Drop, Problem
+
+ROWS = [{"question": f"What is {n} + 1?", "answer": n + 1} for n in range(7)]
+
+
+def jsonl(path: Path, lines: list[Any]) -> Path:
+    path.write_bytes(
+        b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
+    )
+    return path
+
+
+def compressed(name: str, data: bytes) -> bytes:
+    """The data as a file of that name holds it."""
+    if name.endswith(".gz"):
+        return gzip.compress(data)
+    return pa.Codec("zstd").compress(data, asbytes=True) if name.endswith(".zst") else data
+
+
+def ingest(source: dict[str, Any], shard_rows: int = 3, **config: Any) -> list[Problem | Drop]:
+    """All rows of a source, slice by slice."""
+    settings = Config(sources=[source], **config)  # type: ignore[arg-type]
+    slices, _ = sources.plan(settings.sources[0], 17, shard_rows)
+    return [row for shard in pack(slices, shard_rows) for row in read_problems(shard, settings)]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", "folder"])
+def test_every_kind_of_file_gives_the_same_problems(tmp_path: Path, suffix: str) -> None:
+    path, kind = tmp_path / f"sums{suffix}", "jsonl"
+    data = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+        kind = "parquet"
+    elif suffix == "folder":
+        path, kind = tmp_path / "sums", "huggingface"
+        path.mkdir()
+        jsonl(path / "train.jsonl", ROWS)
+    else:
+        path.write_bytes(compressed(path.name, data))
+    problems = ingest({"kind": kind, "path": str(path)})
+    assert [problem.id for problem in problems] == [f"sums-{n:06d}" for n in range(7)]
+    assert [(p.question, p.answer, p.answer_kind) for p in problems if isinstance(p, Problem)] == [
+        (row["question"], str(row["answer"]), "math") for row in ROWS
+    ]
+
+
+def test_reasoning_gym_is_seeded_and_independent_of_slices() -> None:
+    source = {"kind": "reasoning_gym", "dataset": "chain_sum", "size": 7}
+    assert ingest(source, shard_rows=2) == ingest(source, shard_rows=100)
+    assert ingest(source)[0].question != ingest({**source, "seed": 1})[0].question  # type: ignore[union-attr]
+
+
+def test_real_problems() -> None:
+    source = {
+        "kind": "jsonl",
+        "path": str(SHARED_DATA / "problems" / "gsm8k_test.jsonl.gz"),
+        "fields": {"answer": "reference_answer"},
+    }
+    problems = ingest(source, shard_rows=500)
+    assert len(problems) == 1319
+    assert all(isinstance(problem, Problem) and problem.answer for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"question": "\xff", "answer": 1}', "invalid_utf8"),
+        (b'{"question": "half \\ud800", "answer": 1}', "invalid_utf8"),
+        (b'{"question": "q", "answer": "\\udc00"}', "invalid_utf8"),
+        (b'{"question": "q", ', "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
+        (b'"a string"', "invalid_json"),
+        (b'{"question": "q"}', "missing_field"),
+        (b'{"question": "q", "answer": null}', "missing_answer"),
+        (b'{"question": "q", "answer": "  "}', "missing_answer"),
+        (b'{"question": "q", "answer": [1]}', "wrong_type"),
+        (b'{"question": "q", "answer": true}', "wrong_type"),
+        (b'{"question": 5, "answer": 1}', "wrong_type"),
+        (b'{"question": " ", "answer": 1}', "empty_question"),
+        (b'{"question": null, "answer": 1}', "empty_question"),
+        (b'{"question": "' + b"x" * 10_000_000 + b'", "answer": 1}', "too_long"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_bad_row_is_a_drop_with_its_reason(tmp_path: Path, line: bytes, reason: str) -> None:
+    rows = ingest({"kind": "jsonl", "path": str(jsonl(tmp_path / "a.jsonl", [ROWS[0], line, ROWS[1]]))})
+    assert [type(row) for row in rows] == [Problem, Drop, Problem]
+    assert (rows[1].id, rows[1].reason) == ("a-000001", reason)  # type: ignore[union-attr]
+    assert len(rows[1].detail) <= 300  # type: ignore[union-attr]
+
+
+def test_a_line_too_long_to_read_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_LINE_BYTES", 100)
+    lines = [ROWS[0], {"question": "x" * 950, "answer": 1}, ROWS[1], ROWS[2]]
+    rows = ingest({"kind": "jsonl", "path": str(jsonl(tmp_path / "a.jsonl", lines))}, shard_rows=2)
+    assert [getattr(row, "reason", "") for row in rows] == ["", "too_long", "", ""]
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    rows = ingest(
+        {"kind": "jsonl", "path": str(jsonl(tmp_path / "a.jsonl", [b"", ROWS[0], b"  ", ROWS[1], b""]))}, shard_rows=1
+    )
+    assert [row.id for row in rows] == ["a-000000", "a-000001"]
+
+
+def test_answer_after_and_ids(tmp_path: Path) -> None:
+    lines = [
+        {"question": "q1", "answer": "so 4\n#### 4", "n": 7},
+        {"question": "q2", "answer": "no mark", "n": "x"},
+        {"question": "q3", "answer": "#### 1", "n": None},
+    ]
+    source = {
+        "kind": "jsonl",
+        "path": str(jsonl(tmp_path / "a.jsonl", lines)),
+        "answer_after": "####",
+        "fields": {"id": "n"},
+    }
+    first, second, third = ingest(source)
+    assert isinstance(first, Problem)
+    assert (first.id, first.answer) == ("7", "4")
+    assert (second.reason, third.reason) == ("missing_answer", "missing_field")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read"),
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (
+            b'{"prompt": "q", "answer": 1}\n',
+            "has no field 'question' (fields.question) in its first 1 rows; its fields: answer, prompt",
+        ),
+    ],
+)
+def test_a_bad_source_is_a_clear_error(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "a.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        sources.plan(Jsonl(kind="jsonl", path=str(path)), 17, 10)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
+def test_a_damaged_file_is_a_clear_error(tmp_path: Path, name: str) -> None:
+    data = "".join(json.dumps(row) + "\n" for row in ROWS * 1000).encode()
+    whole = compressed(name, data)
+    kind = "parquet" if name.endswith("parquet") else "jsonl"
+    for damaged in (whole[: len(whole) // 2], b"not what it says"):
+        (tmp_path / name).write_bytes(damaged)
+        with pytest.raises(InputError, match="cannot read"):
+            ingest({"kind": kind, "path": str(tmp_path / name)})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"dataset": "chain_sums"}, "no such dataset; allowed: "),
+        ({"dataset": "countdown"}, "runs the model's answer as code"),
+        (
+            {"dataset": "chain_sum", "config": {"min_term": 1}},
+            "config.min_term = 1: unknown key; allowed: allow_negation",
+        ),
+        ({"dataset": "chain_sum", "config": {"min_terms": 0}}, "min_terms must be positive"),
+    ],
+)
+def test_reasoning_gym_configuration_is_checked(source: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        ingest({"kind": "reasoning_gym", "size": 1, **source})
+    assert message in str(error.value)
+
+
+def test_of_repeats_the_first_stays(pipeline: Callable[..., Any], fake_params: Path, tmp_path: Path) -> None:
+    first = jsonl(
+        tmp_path / "one.jsonl",
+        [
+            {"id": 1, "question": "a?", "answer": 1},
+            {"id": 2, "question": "b?", "answer": 2},
+            {"id": 1, "question": "c?", "answer": 3},
+        ],
+    )
+    second = jsonl(
+        tmp_path / "two.jsonl",
+        [{"id": 3, "question": " A? ", "answer": 1}, {"id": 4, "question": "c?", "answer": 3}, b"{"],
+    )
+    text = "".join(f"\n    - {{kind: jsonl, path: {path}, fields: {{id: id}}}}" for path in (first, second))
+    head, _, tail = FAKE_PARAMS.partition("  sources:")
+    fake_params.write_text(
+        head.replace("shard_rows: 10", "shard_rows: 2") + "  sources:" + text + "\n" + tail[tail.index("generate:") :]
+    )
+    done = pipeline("ingest")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "data" / "problems"
+    problems = [row for number in range(4) for row in read_part(Problem, str(folder / f"part-0000{number}.parquet"))]
+    assert [problem.id for problem in problems] == ["1", "2", "4"]
+    drops = {(drop.id, drop.reason) for drop in read_part(Drop, str(folder / "drops.parquet"))}
+    assert drops == {("1", "duplicate_id"), ("3", "duplicate_question"), ("two-000002", "invalid_json")}
+    assert json.loads((folder / "manifest.json").read_text())["rows"]["read"] == 6
+
+
+@given(st.lists(st.integers(1, 10), max_size=20), st.integers(10, 25))
+def test_small_sources_share_a_shard(sizes: list[int], shard_rows: int) -> None:
+    slices = [Slice(None, str(number), 0, 0, size, 0) for number, size in enumerate(sizes)]
+    shards = pack(slices, shard_rows)
+    assert [piece for shard in shards for piece in shard.source] == slices
+    assert [shard.number for shard in shards] == list(range(len(shards)))
+    rows = [sum(piece.stop for piece in shard.source) for shard in shards]
+    assert all(0 < count <= shard_rows for count in rows)
+    assert all(one + following.source[0].stop > shard_rows for one, following in zip(rows, shards[1:], strict=False))

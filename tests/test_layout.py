@@ -1,0 +1,156 @@
+"""The house is in order: imports go one way, dvc.yaml and the README name what exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.config import SECTIONS, load
+from pipeline.stages import STAGES
+from tests.conftest import REPO
+from transforms.pruning import METHODS
+
+MODULES = sorted(path for package in ("pipeline", "transforms") for path in (REPO / package).rglob("*.py"))
+DVC: dict[str, Any] = YAML(typ="safe").load((REPO / "dvc.yaml").read_text())
+# What every stage shares. A change there reruns ingest, whose manifest names the code, and so all that follows.
+FRAME = {
+    f"transforms/{name}.py"
+    for name in ("configuration", "errors", "folders", "schema", "seeding", "shards", "storage", "types")
+}
+MODULE_OF = {"prune": "transforms/pruning/__init__.py", "verify": "transforms/verify/__init__.py"}
+
+
+def imported(path: Path) -> set[str]:
+    """Paths of the modules of this repo that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
+        for name in names:
+            stem = REPO / name.replace(".", "/")
+            for file in (stem.with_suffix(".py"), stem / "__init__.py"):
+                if file.exists():
+                    found.add(str(file.relative_to(REPO)))
+    return found
+
+
+def heavy(path: Path) -> set[str]:
+    names = {
+        node.names[0].name.split(".")[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import)
+    }
+    return names | {
+        str(node.module).split(".")[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(REPO)))
+def test_imports_go_one_way(path: Path) -> None:
+    name = str(path.relative_to(REPO))
+    if name.startswith("transforms/"):
+        assert not any(module.startswith("pipeline/") for module in imported(path))
+    if name == "transforms/types.py":
+        assert imported(path) == set()
+    with_beam = {"shards", "storage", "ingest", "filter", "handler"}
+    if name.startswith("transforms/") and path.stem not in with_beam:
+        assert "apache_beam" not in heavy(path), "logic does not import Beam"
+    if name not in ("transforms/inference/vllm.py",):
+        assert "vllm" not in heavy(path)
+    if name not in ("transforms/inference/transformers.py", "transforms/models.py", "transforms/inference/quiet.py"):
+        assert not heavy(path) & {"torch", "transformers"} or name == "transforms/inference/handler.py"
+    if name.startswith("transforms/"):
+        assert "params.yaml" not in path.read_text().replace("in params.yaml", "").replace("fix params.yaml", ""), (
+            "only pipeline/ reads it"
+        )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(REPO)))
+def test_public_names_have_docstrings(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} has no docstring"
+
+
+def dvc_keys(stage: str, method: str) -> set[str]:
+    """The params of a stage in dvc.yaml, templates filled in from params.yaml."""
+    params = load(str(REPO / "params.yaml"))
+    fill = {
+        "item.method": method,
+        "generate.model": params.generate.model,
+        "score.model": params.score.model,
+        "recheck.model": params.recheck.model,
+    }
+    return {re.sub(r"\$\{(.+?)\}", lambda found: fill[found[1]], key) for key in DVC["stages"][stage]["params"]}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_stages_are_complete(stage: str) -> None:
+    entry = DVC["stages"][stage]
+    assert entry["cmd"].startswith(f"python -m pipeline {stage}")
+    for dep in entry["deps"]:
+        if not dep.startswith("data/"):
+            for method in METHODS if "${item.method}" in dep else [""]:
+                assert (REPO / dep.replace("${item.method}", method)).exists(), dep
+    for method in METHODS:
+        wanted = {key.replace("{method}", method) for key in SECTIONS[stage]}
+        params = load(str(REPO / "params.yaml"))
+        for name in ("generate", "score", "recheck"):
+            wanted = {key.replace(f"{{{name}.model}}", getattr(params, name).model) for key in wanted}
+        assert dvc_keys(stage, method) == wanted
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("models", "report")])
+def test_dvc_names_the_code_that_makes_the_rows(stage: str) -> None:
+    start = MODULE_OF.get(stage, f"transforms/{stage}.py")
+    assert (REPO / start).exists()
+    closure, waiting = set(), [start]
+    if stage in ("generate", "score", "recheck"):
+        waiting.append("transforms/inference/handler.py")
+    while waiting:
+        module = waiting.pop()
+        if module not in closure:
+            closure.add(module)
+            waiting += imported(REPO / module)
+    deps = DVC["stages"][stage]["deps"]
+    methods = {f"transforms/pruning/{name}.py" for name in METHODS}  # named by the matrix
+    needed = closure - methods - {"transforms/__init__.py"} - (set() if stage == "ingest" else FRAME)
+    missing = {module for module in needed if not any(module == dep or module.startswith(f"{dep}/") for dep in deps)}
+    assert not missing
+
+
+def test_stages_without_work_are_not_in_the_graph() -> None:
+    assert set(DVC["stages"]) == set(STAGES)
+
+
+def test_readme_names_every_stage_and_its_commands_exist() -> None:
+    readme = (REPO / "README.md").read_text()
+    for stage in STAGES:
+        assert f"`{stage}`" in readme
+    makefile = (REPO / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", readme, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for stage in re.findall(r"python -m pipeline (\w+)", readme):
+        assert stage in (*STAGES, "status")
+    for link in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (REPO / link).exists(), link
+    for override in re.findall(r"--set '?([\w.]+=[^\s'`]+)", readme):
+        load(str(REPO / "params.yaml"), [override])
+
+
+def test_nothing_names_this_machine() -> None:
+    home = str(REPO)
+    for path in [*MODULES, *REPO.glob("*.y*ml"), *REPO.glob("docs/*.md"), REPO / "README.md", REPO / "Makefile"]:
+        assert home not in path.read_text()

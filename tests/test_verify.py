@@ -1,0 +1,125 @@
+"""Answers found and judged; hangs and crashes cost only themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import reasoning_gym
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import problem
+from transforms.types import Outcome, Problem
+from transforms.verify import final_answer, judge_response, judge_within, workers
+from transforms.verify.extract import plain
+from transforms.verify.judge import EVALUATES_ANSWERS, Judgement
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "rule"),
+    [
+        ("so \\boxed{\\frac{1}{2}}.", "\\frac{1}{2}", "boxed"),
+        ("\\boxed{1} then \\boxed{2}", "2", "boxed"),
+        ("\\boxed{1} then \\boxed{2", "1", "boxed"),
+        ("\\boxed {7}", "7", "boxed"),
+        ("The final answer is 42.", "42", "statement"),
+        ("**Answer:** 3.5", "3.5", "statement"),
+        ("The answer is $\\frac{3}{4}$.", "\\frac{3}{4}", "statement"),
+        ("The answer is 1,234. I am sure.", "1,234", "statement"),
+    ],
+)
+def test_final_answer(text: str, answer: str, rule: str) -> None:
+    found = final_answer(text)
+    assert found is not None
+    assert (plain(found.answer), found.rule) == (plain(answer), rule)
+
+
+def test_no_final_answer() -> None:
+    assert final_answer("I do not know") is None
+    assert final_answer("\\boxed{}") is None
+
+
+@given(st.text() | st.text(alphabet="\\boxed{}answer is:1 \n"))
+def test_extraction_takes_any_text(text: str) -> None:
+    found = final_answer(text)
+    assert found is None or (found.answer and 0 <= found.start < len(text))
+
+
+@pytest.mark.parametrize(
+    ("answer", "given_problem", "outcome"),
+    [
+        ("5", problem("5"), Outcome.CORRECT),
+        ("6", problem("5"), Outcome.INCORRECT),
+        ("0.5", problem("\\frac{1}{2}"), Outcome.CORRECT),
+        ("\\$1,234", problem("1234"), Outcome.CORRECT),
+        ("x = 36", problem("36"), Outcome.CORRECT),
+        ("…", problem("5"), Outcome.UNDECIDED),
+        ("(B)", problem("B", "choice"), Outcome.CORRECT),
+        ("b. Paris", problem("B", "choice"), Outcome.CORRECT),
+        ("C", problem("B", "choice"), Outcome.INCORRECT),
+        ("neither", problem("B", "choice"), Outcome.UNDECIDED),
+        (" Paris ", problem("paris", "text"), Outcome.CORRECT),
+        ("London", problem("paris", "text"), Outcome.INCORRECT),
+    ],
+)
+def test_kinds(answer: str, given_problem: Problem, outcome: Outcome) -> None:
+    assert judge_within(answer, given_problem, 20).outcome == outcome
+
+
+@pytest.mark.parametrize("dataset", ["chain_sum", "products", "simple_equations", "gsm_symbolic", "leg_counting"])
+def test_reasoning_gym_scorers_take_their_own_answer_after_storage(dataset: str) -> None:
+    for entry in reasoning_gym.create_dataset(dataset, size=3, seed=1):
+        given_problem = problem(entry["answer"], "reasoning_gym", family=dataset, entry=json.dumps(entry, default=str))
+        assert judge_within(entry["answer"], given_problem, 20).outcome == Outcome.CORRECT
+        assert judge_within(entry["answer"] + "1", given_problem, 20).outcome == Outcome.INCORRECT
+
+
+def test_every_scorer_that_evaluates_answers_is_refused() -> None:
+    """Reads reasoning-gym's sources: a new one that calls eval, exec or a sympy parser must be looked at."""
+    from reasoning_gym.factory import DATASETS
+
+    evaluating = set()
+    for name, (kind, _) in DATASETS.items():
+        source = Path(__import__(kind.__module__, fromlist=["x"]).__file__).read_text()
+        body = source[source.find("def score_answer") :] if "def score_answer" in source else ""
+        if re.search(r"(?<![\w.])(eval|exec)\(|parse_expr\(|sympify\(|parse_latex\(", body):
+            evaluating.add(name)
+    allowed = {"propositional_logic"}  # its parse_expr is its own recursive descent
+    assert evaluating - allowed <= EVALUATES_ANSWERS
+    assert set(DATASETS) >= EVALUATES_ANSWERS
+
+
+def test_a_response_without_an_answer_is_undecided() -> None:
+    extracted, judgement = judge_response("I do not know", problem(), 5)
+    assert extracted == ""
+    assert judgement.outcome == Outcome.UNDECIDED
+
+
+def hang(answer: str, given_problem: Problem) -> Judgement:
+    time.sleep(60)
+    raise AssertionError
+
+
+def crash(answer: str, given_problem: Problem) -> Judgement:
+    os._exit(3)
+
+
+def fail(answer: str, given_problem: Problem) -> Judgement:
+    raise RecursionError("too deep")
+
+
+@pytest.mark.parametrize(("function", "rule"), [(hang, "deadline"), (crash, "crash"), (fail, "error")])
+def test_a_worker_that_hangs_or_dies_is_undecided_and_replaced(
+    function: Any, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "judge", function)
+    judgement = judge_within("5", problem(), 0.5 if function is hang else 20)
+    assert (judgement.outcome, judgement.rule) == (Outcome.UNDECIDED, rule)
+    monkeypatch.undo()
+    assert judge_within("5", problem(), 20).outcome == Outcome.CORRECT
