@@ -19,6 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 repro: $(STAMP)
 	@dvc repro
+	@python -m pipeline status
 
 # The quick tests two at a time; those with a real model or DVC one after another, as each wants both cores.
 test: $(STAMP)

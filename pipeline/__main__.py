@@ -134,7 +134,8 @@ def main() -> int:
         return error.exit_code
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of typer's command line
-            print(f"error: {error.format_message()}", file=sys.stderr)
+            if message := error.format_message():  # empty where the help was shown instead
+                print(f"error: {message}", file=sys.stderr)
             return int(error.exit_code)
         raise
 

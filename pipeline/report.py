@@ -22,6 +22,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pipeline.config import Params
 from pipeline.paths import Paths
 from transforms import storage
+from transforms.emit import SPLITS
 from transforms.folders import StageFolder, read_rows
 from transforms.types import Decision, Drop, KeptTrace, Outcome, RecheckedTrace, Step, Verdict
 
@@ -52,7 +53,7 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> 
     kept = list(_numbers(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths())))
     before, after = sum(k["before"] for k in kept), sum(k["after"] for k in kept)
     formats = {name: StageFolder(paths.stage("shards", name)).finished_manifest() for name in params.emit.formats}
-    splits: Counter[str] = Counter()
+    splits = dict.fromkeys(SPLITS, 0)
     for part in next(iter(formats.values()))["parts"]:
         splits[part["name"].split("/")[0]] += part["rows"]
     return {
@@ -200,6 +201,11 @@ def page(metrics: dict[str, Any], shown: list[dict[str, Any]]) -> str:
 def summary(metrics: dict[str, Any], paths: Paths) -> str:
     """The closing lines: what was made, and where."""
     tokens, examples = metrics["thinking_tokens"], metrics["examples"]
+    advice = (
+        []
+        if examples["total"]
+        else ["  no trace was correct: `python -m pipeline status` shows what was dropped, and why"]
+    )
     lines = [
         "",
         f"  {examples['total']} training examples ({examples['train']} train, {examples['validation']} validation) in {paths.stage('shards')}",
@@ -209,6 +215,7 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
             f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back"
             for method, numbers in metrics["methods"].items()
         ),
+        *advice,
         f"  look at {storage.join(paths.stage('report'), PAGE)}; `dvc metrics show`, `dvc plots show`, `python -m pipeline status`",
         "",
     ]

@@ -5,22 +5,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import Params
 from pipeline.paths import FOLDERS, Paths
-from pipeline.report import METRICS
+from pipeline.report import METRICS, summary
 from transforms import storage
 from transforms.folders import StageFolder
 
 
 def show(params: Params, paths: Paths) -> None:
     """Prints a table of all stages."""
-    table = Table("stage", "state", "rows", "dropped", "time", "model")
+    table = Table("stage", "state", "rows", "dropped", "time", "model", box=SIMPLE_HEAD)
+    table.columns[0].no_wrap = table.columns[2].no_wrap = True
     for row in rows(params, paths):
         table.add_row(*row)
     Console().print(table)
+    metrics = storage.join(paths.stage("report"), METRICS)
+    if storage.exists(metrics):
+        print(summary(json.loads(storage.read_bytes(metrics)), paths))
 
 
 def rows(params: Params, paths: Paths) -> list[tuple[str, str, str, str, str, str]]:

@@ -20,7 +20,17 @@ DVC: dict[str, Any] = YAML(typ="safe").load((REPO / "dvc.yaml").read_text())
 # What every stage shares. A change there reruns ingest, whose manifest names the code, and so all that follows.
 FRAME = {
     f"transforms/{name}.py"
-    for name in ("configuration", "errors", "folders", "schema", "seeding", "shards", "storage", "types")
+    for name in (
+        "configuration",
+        "errors",
+        "inference/engine",
+        "folders",
+        "schema",
+        "seeding",
+        "shards",
+        "storage",
+        "types",
+    )
 }
 MODULE_OF = {"prune": "transforms/pruning/__init__.py", "verify": "transforms/verify/__init__.py"}
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.config import Params, load
 from pipeline.paths import Paths
 from pipeline.stages import Context, run_stage
-from tests.conftest import STAGES
+from tests.conftest import STAGES, digests
 from transforms.folders import StageFolder, read_rows
 from transforms.traces import Parts, split_thinking
 from transforms.types import Drop, Example, KeptTrace, Problem, RecheckedTrace, Trace
@@ -30,6 +30,23 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Params, Paths]:
     for stage in STAGES:
         run_stage(stage, Context(params, paths))
     return params, paths
+
+
+def test_a_second_run_in_another_folder_gives_the_same_bytes(run: tuple[Params, Paths], tmp_path: Path) -> None:
+    params, paths = run
+    for stage in STAGES:
+        run_stage(stage, Context(params, Paths(str(tmp_path))))
+    first = digests(Path(paths.data))
+    assert digests(tmp_path) == first
+    assert {name.split("/")[0] for name in first} >= {
+        "problems",
+        "traces",
+        "pruned",
+        "rechecked",
+        "kept",
+        "shards",
+        "report",
+    }
 
 
 def test_every_row_is_kept_or_dropped(run: tuple[Params, Paths]) -> None:

@@ -36,7 +36,7 @@ ingest:
   sources:
     - {{kind: reasoning_gym, dataset: chain_sum, size: 30, config: {{min_terms: 2, max_terms: 2, max_digits: 1}}}}
     - {{kind: jsonl, path: {SHARED_DATA}/problems/gsm8k_tiny.jsonl, fields: {{answer: reference_answer}}}}
-generate: {{samples_per_problem: 2, sampling: {{temperature: 0.7, max_tokens: 96}}, instruction: "Explain step by step. Then say: The final answer is"}}
+generate: {{model: teacher, samples_per_problem: 2, sampling: {{temperature: 0.7, max_tokens: 96}}, instruction: "Explain step by step. Then say: The final answer is"}}
 """
 
 
@@ -75,14 +75,16 @@ def run(folder: Path, stage: str, *more: str) -> str:
 def test_a_real_engine_answers_and_every_row_is_accounted_for(real: Path) -> None:
     manifest = json.loads((real / "traces" / "manifest.json").read_text())
     rows = manifest["rows"]
-    assert rows["read"] == 40
-    assert rows["kept"] + sum(rows["dropped"].values()) == 80
+    ingested = json.loads((real / "problems" / "manifest.json").read_text())["rows"]
+    assert ingested["read"] == 40  # of 30 one-digit sums some are the same
+    assert rows["read"] == ingested["kept"] == 40 - ingested["dropped"].get("duplicate_question", 0)
+    assert rows["kept"] + sum(rows["dropped"].values()) == 2 * rows["read"]
     traces = list(read_rows(Trace, StageFolder(str(real / "traces")).part_paths()))
     assert len(traces) >= 5, "a 135M model states a final answer now and then"
     assert all(trace.thinking in trace.raw and trace.response in trace.raw and trace.num_tokens > 5 for trace in traces)
     assert all(drop.reason != "request_failed" for drop in read_rows(Drop, [str(real / "traces" / "drops.parquet")]))
     log = json.loads((real / "logs" / "generate.json").read_text())["engine"]
-    assert log["asked"] == 80
+    assert log["asked"] == 2 * rows["read"]
     assert log["tokens"] > 1000
     assert json.loads((real / "report" / "metrics.json").read_text())["traces"] == len(traces)
 

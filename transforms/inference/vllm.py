@@ -41,6 +41,7 @@ class VllmEngine:
                 model=folder, revision=model.revision, dtype=model.dtype, max_model_len=model.max_model_len, max_num_seqs=model.max_num_seqs,
                 enforce_eager=model.enforce_eager, gpu_memory_utilization=model.gpu_memory_utilization,
                 tensor_parallel_size=model.tensor_parallel_size, disable_log_stats=True,
+                use_tqdm_on_load=False,
             )  # fmt: skip
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise ModelError(f"vllm cannot load {model.model} from {folder}: {_first_line(error)}") from error
