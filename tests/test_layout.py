@@ -156,8 +156,8 @@ def test_readme_names_every_stage_and_its_commands_exist() -> None:
         assert stage in (*STAGES, "status")
     for link in re.findall(r"\]\(([^)#:]+)\)", readme):
         assert (REPO / link).exists(), link
-    for override in re.findall(r"--set '?([\w.]+=[^\s'`]+)", readme):
-        load(str(REPO / "params.yaml"), [override])
+    for quoted, bare in re.findall(r"--set (?:'([^']+)'|([\w.]+=[^\s`]+))", readme.replace("group.key=value", "base.seed=1")):
+        load(str(REPO / "params.yaml"), [quoted or bare])
 
 
 def test_nothing_names_this_machine() -> None:
