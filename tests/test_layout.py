@@ -152,11 +152,13 @@ def test_readme_names_every_stage_and_its_commands_exist() -> None:
     makefile = (REPO / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", readme, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for stage in re.findall(r"python -m pipeline (\w+)", readme):
+    for stage in re.findall(r"python -m pipeline ([a-z]+)", readme):
         assert stage in (*STAGES, "status")
     for link in re.findall(r"\]\(([^)#:]+)\)", readme):
         assert (REPO / link).exists(), link
-    for quoted, bare in re.findall(r"--set (?:'([^']+)'|([\w.]+=[^\s`]+))", readme.replace("group.key=value", "base.seed=1")):
+    for quoted, bare in re.findall(
+        r"--set (?:'([^']+)'|([\w.]+=[^\s`]+))", readme.replace("group.key=value", "base.seed=1")
+    ):
         load(str(REPO / "params.yaml"), [quoted or bare])
 
 

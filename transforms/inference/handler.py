@@ -20,6 +20,8 @@ from transforms.inference.cache import Cache
 from transforms.inference.engine import Completion, Engine, Failure, Model, Request, Response, TokenScores
 from transforms.shards import Answers, Batch
 
+_NO_ANSWER = Failure("engine_error", "the engine gave no answer")
+
 
 class LazyEngine:
     """Makes the engine when it is first wanted."""
@@ -94,24 +96,17 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
     def _answer(self, rows: list[Sequence[Request]], model: LazyEngine) -> list[list[Response]]:
         bar = self._bar
         assert bar is not None
-        known: dict[str, Response] = {}
-        missing: dict[str, Request] = {}
-        keys = [[self._cache.key(request) for request in row] for row in rows]
-        for key, request in {
-            key: request for ks, row in zip(keys, rows, strict=True) for key, request in zip(ks, row, strict=True)
-        }.items():
-            found = self._cache.get(request)
-            if found is None:
-                missing[key] = request
-            else:
-                known[key] = found
+        keyed = [[(self._cache.key(request), request) for request in row] for row in rows]
+        wanted = {key: request for row in keyed for key, request in row}  # each distinct request once
+        known = {key: found for key, request in wanted.items() if (found := self._cache.get(request)) is not None}
+        missing = {key: request for key, request in wanted.items() if key not in known}
         num_requests = sum(len(row) for row in rows)
         _count("requests", num_requests)
         _count("cache_hits", num_requests - len(missing))
         bar.cached(num_requests - len(missing))
         if missing:
             known.update(self._ask(missing, model, bar))
-        return [[known[key] for key in row] for row in keys]
+        return [[known.get(key, _NO_ANSWER) for key, _ in row] for row in keyed]
 
     def _ask(self, missing: dict[str, Request], model: LazyEngine, bar: Progress) -> dict[str, Response]:
         engine = model.get()
