@@ -62,12 +62,16 @@ def _run(
 ) -> None:
     from pipeline.config import load
     from pipeline.paths import Paths
-    from pipeline.runner import check_flags
+    from pipeline.runner import as_flags, check_flags
     from pipeline.stages import Context, run_stage
+    from transforms import storage
     from transforms.pruning import METHODS
 
     loaded = load(params, override)
-    check_flags(flags)
+    check_flags(as_flags(loaded.runner.options) + flags)
+    if not data:
+        raise ConfigError("--data '': must name a folder")
+    storage.check(data)
     if method and method not in METHODS:
         raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
     run_stage(stage, Context(loaded, Paths(data), flags, force), method)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from transforms.configuration import Config, combination, unknown_key
@@ -42,8 +42,8 @@ class Runner(Config):
     """Which Beam runner, and Beam's own flags for it. `workers` is for the direct runner."""
 
     name: str = Field("direct", min_length=1)
-    workers: int = Field(1, ge=1)
-    options: dict[str, Any] = {}
+    workers: int = Field(1, ge=1, le=1024)
+    options: dict[str, JsonValue] = {}
 
 
 class Prune(Config):
@@ -69,7 +69,9 @@ class Prune(Config):
             if name not in METHODS:
                 raise unknown_key(name, list(METHODS))
         return {
-            name: _validated(METHODS[name].Config, options.get(name) or {}, ("prune", "options", name))
+            name: _validated(
+                METHODS[name].Config, {} if options.get(name) is None else options[name], ("prune", "options", name)
+            )
             for name in METHODS
         }
 
@@ -179,7 +181,7 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
             values = YAML(typ="safe", pure=True).load(file)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # a date that is none, a number of 5,000 digits
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds no groups (base, models, ingest, …)")
@@ -194,7 +196,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r}: must be group.key=value, for example generate.sampling.temperature=0.5")
     try:
         value = YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}") from error
     *parents, last = key.strip().split(".")
     node: Any = values

@@ -24,7 +24,7 @@ from pipeline.paths import Paths
 from transforms import storage
 from transforms.emit import SPLITS
 from transforms.folders import StageFolder, read_rows
-from transforms.types import Decision, Drop, KeptTrace, Outcome, RecheckedTrace, Step, Verdict
+from transforms.types import Decision, KeptTrace, Outcome, Problem, RecheckedTrace, Step, Verdict
 
 METRICS, TOKENS, PAGE = "metrics.json", "tokens.csv", "index.html"
 
@@ -50,6 +50,9 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
 def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> dict[str, Any]:
     """All numbers of the report. Token counts are the scorer's, of the thinking."""
     verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))
+    asked = StageFolder(paths.stage("traces")).finished_manifest()["rows"]
+    samples_asked = asked["read"] * asked["outputs_per_row"]
+    problems = Counter(p.family for p in read_rows(Problem, StageFolder(paths.stage("problems")).part_paths()))
     kept = list(_numbers(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths())))
     before, after = sum(k["before"] for k in kept), sum(k["after"] for k in kept)
     formats = {name: StageFolder(paths.stage("shards", name)).finished_manifest() for name in params.emit.formats}
@@ -57,10 +60,11 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> 
     for part in next(iter(formats.values()))["parts"]:
         splits[part["name"].split("/")[0]] += part["rows"]
     return {
-        "problems": StageFolder(paths.stage("problems")).num_rows(),
+        "problems": problems.total(),
+        "samples": samples_asked,
         "traces": len(verdicts),
         "verdicts": {outcome.value: sum(v.outcome == outcome for v in verdicts) for outcome in Outcome},
-        "verified_share": _share(sum(v.outcome == Outcome.CORRECT for v in verdicts), len(verdicts)),
+        "verified_share": _share(sum(v.outcome == Outcome.CORRECT for v in verdicts), samples_asked),
         "examples": {**splits, "total": len(kept)},
         "thinking_tokens": {
             "before": before,
@@ -69,7 +73,7 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> 
             "mean_after": _share(after, len(kept)),
         },
         "chosen_methods": dict(sorted(Counter(k["method"] for k in kept).items())),
-        "families": _families(verdicts, kept),
+        "families": _families(problems, asked["outputs_per_row"], verdicts, kept),
         "methods": {
             method: _method(read_rows(RecheckedTrace, folder.part_paths())) for method, folder in rechecked.items()
         },
@@ -87,16 +91,18 @@ def _numbers(kept: Iterable[KeptTrace]) -> Iterable[dict[str, Any]]:
         }
 
 
-def _families(verdicts: list[Verdict], kept: list[dict[str, Any]]) -> dict[str, Any]:
+def _families(
+    problems: Counter[str], samples: int, verdicts: list[Verdict], kept: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """For each family of problems; a sample that gave no trace counts as not verified."""
     found: dict[str, Any] = {}
-    for family in dict.fromkeys(verdict.family for verdict in verdicts):
-        mine = [verdict for verdict in verdicts if verdict.family == family]
-        correct = {verdict.problem_id for verdict in mine if verdict.outcome == Outcome.CORRECT}
+    for family, num_problems in problems.items():
+        correct = [v for v in verdicts if v.family == family and v.outcome == Outcome.CORRECT]
         found[family] = {
-            "traces": len(mine),
-            "verified_share": _share(sum(v.outcome == Outcome.CORRECT for v in mine), len(mine)),
-            "problems_solved": len(correct),
-            "problems": len({verdict.problem_id for verdict in mine}),
+            "problems": num_problems,
+            "problems_solved": len({verdict.problem_id for verdict in correct}),
+            "samples": num_problems * samples,
+            "verified_share": _share(len(correct), num_problems * samples),
             "examples": sum(k["family"] == family for k in kept),
         }
     return found
@@ -209,7 +215,7 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
     lines = [
         "",
         f"  {examples['total']} training examples ({examples['train']} train, {examples['validation']} validation) in {paths.stage('shards')}",
-        f"  {metrics['verified_share']:.0%} of {metrics['traces']} traces verified correct, over {metrics['problems']} problems",
+        f"  {metrics['verified_share']:.0%} of {metrics['samples']} samples verified correct, over {metrics['problems']} problems",
         f"  thinking tokens of the examples: {tokens['before']:,} before, {tokens['after']:,} after ({tokens['kept_share']:.0%} kept)",
         *(
             f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back"
@@ -220,11 +226,6 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def drops(folder: StageFolder) -> list[Drop]:
-    """All drops of a finished stage."""
-    return list(read_rows(Drop, [storage.join(folder.path, "drops.parquet")]))
 
 
 def _share(part: float, whole: float, digits: int = 4) -> float:

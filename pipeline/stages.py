@@ -37,6 +37,7 @@ from transforms import (
     storage,
     verify,
 )
+from transforms.errors import InputError
 from transforms.folders import StageFolder, canonical_json
 from transforms.formats import FORMATS
 from transforms.inference.cache import Cache
@@ -75,8 +76,9 @@ class Context:
 class Plan:
     """One run of a stage into one folder.
 
-    `inputs` are folders whose parts have the same numbers; `about` is what the rows depend on besides.
-    `ask` names the model that the job asks, `requests_per_row` how often, for the progress.
+    `inputs` is what the rows were made from: the content of each folder, and of those it was made from;
+    `config` is the part of the parameters they depend on. `ask` names the model that the job asks, and
+    `requests_per_row` how often, for the progress.
     """
 
     stage: str
@@ -111,13 +113,15 @@ def fetch_models(context: Context) -> dict[str, Any]:
     wanted = dict.fromkeys(model.model for model in context.params.models.values() if model.engine != "fake")
     started = time.monotonic()
     origins = [models.fetch(name, context.paths.models, _say) for name in wanted if name in models.PACKAGE_MODELS]
-    for name in wanted:
-        models.resolve(name, context.paths.models)
-    manifest = {
-        "stage": "models",
-        "package_models": origins,
-        "other": sorted(set(wanted) - {origin["model"] for origin in origins}),
-    }
+    identities = {}
+    for name, model in context.params.models.items():
+        if model.engine != "fake":
+            identities[name] = models.identity(model, models.resolve(model.model, context.paths.models))
+            if identities[name].get("revision", "") is None:
+                _say(
+                    f"models.{name}: {model.model} has no revision; pin one, or the cache cannot tell its versions apart"
+                )
+    manifest = {"stage": "models", "package_models": origins, "identities": identities}
     Path(context.paths.models).mkdir(parents=True, exist_ok=True)
     storage.write_bytes(
         os.path.join(context.paths.models, folders.MANIFEST), (canonical_json(manifest) + "\n").encode()
@@ -131,9 +135,13 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     """Runs a plan, or finds that it is done already."""
     started = time.monotonic()
     folder, label = StageFolder(plan.folder), f"{plan.stage} {plan.method}".strip()
+    engine = _engine(plan, context)
     about = {"stage": plan.stage, "code": code_version(), "config": plan.config, "inputs": plan.inputs}
+    if engine is not None:
+        about["model"] = engine.identity
     manifest = folder.manifest()
     if manifest and not context.force and {key: manifest.get(key) for key in about} == about and not folder.damage():
+        folder.tidy()
         _say(f"{label}: nothing to do, {plan.folder} is complete ({manifest['rows']['kept']} rows)")
         return manifest
     if context.force:
@@ -142,7 +150,6 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     if finished:
         _say(f"{label}: going on, {len(finished)} of {len(plan.shards)} parts are there")
     missing = [shard for shard in plan.shards if shard.number not in finished]
-    engine = _engine(plan, context)
     counters: dict[str, int] = {}
     if missing:
         # A stage that looks at all rows to decide about one needs all shards, and then writes the missing ones.
@@ -159,6 +166,10 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
         + (f"; dropped: {dropped}" if dropped else "")
         + f" ({seconds:.1f} s)"
     )
+    if plan.stage == "ingest" and not rows["kept"]:
+        raise InputError(
+            f"no row of the sources is a problem that can be used; {plan.folder}/drops.parquet has the reasons"
+        )
     return manifest
 
 
@@ -325,12 +336,29 @@ def _plan(
         else context.paths.stage(FOLDERS[stage], method),
         job=job,
         shards=[Shard(index, source) for index, source in enumerate(paths)],
-        inputs={name: one.content() for name, one in given.items()},
-        config=section(context.params, stage, method),
+        inputs=_lineage(given),
+        config=section(context.params, stage, method) | ({"method_version": METHODS[method].VERSION} if method else {}),
         method=method,
         rows=next(iter(given.values())).num_rows(),
         **more,
     )
+
+
+def _lineage(given: dict[str, StageFolder]) -> dict[str, str]:
+    """The content of the given folders and of all they were made from.
+
+    Raises:
+        InputError: two of them were made from different runs of the same stage, so their rows do not belong together.
+    """
+    lineage: dict[str, str] = {}
+    for name, folder in given.items():
+        for ancestor, content in (folder.finished_manifest()["inputs"] | {name: folder.content()}).items():
+            if ancestor != "sources" and lineage.setdefault(ancestor, content) != content:
+                raise InputError(
+                    f"{folder.path} was made from another {ancestor} than {', '.join(set(given) - {name})}: "
+                    "run the stages in between again, or `dvc repro`"
+                )
+    return lineage
 
 
 def _first(record: type, shard: Shard) -> Iterator[Any]:

@@ -45,7 +45,7 @@ def rows(params: Params, paths: Paths) -> list[tuple[str, str, str, str, str, st
                 )
             )
             continue
-        found.append((f"{stage} {method}".strip(), *_state(StageFolder(paths.stage(*folder.split("/")))), *took))
+        found.append((f"{stage} {method}".strip(), *_state(StageFolder(paths.stage(*folder.split("/"))), paths), *took))
     return found
 
 
@@ -61,13 +61,17 @@ def _folders(params: Params) -> list[tuple[str, str, str]]:
     return found
 
 
-def _state(folder: StageFolder) -> tuple[str, str, str]:
+def _state(folder: StageFolder, paths: Paths) -> tuple[str, str, str]:
     manifest = folder.manifest()
     if manifest is None:
         parts = len(folder.receipts())
         return (f"unfinished, {parts} parts" if parts else "not run", "", "")
     counts = manifest["rows"]
     dropped = ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items())
+    for name, content in manifest["inputs"].items():
+        source = StageFolder(paths.stage(*name.split("/")))
+        if name != "sources" and source.manifest() is not None and source.content() != content:
+            return f"stale: {name} changed since", f"{counts['read']} → {counts['kept']}", dropped
     return "done", f"{counts['read']} → {counts['kept']}", dropped
 
 

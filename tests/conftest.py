@@ -21,6 +21,14 @@ from transforms.types import Problem, SegmentedTrace
 REPO = Path(__file__).parent.parent
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", REPO.parent / "shared" / "data"))
 
+
+def shared(name: str) -> Path:
+    """A file of the shared data. Fails, saying what to set, where that is not there."""
+    path = SHARED_DATA / name
+    assert path.exists(), f"{path} is not there: set SHARED_DATA to the folder with the real traces and problems"
+    return path
+
+
 FAKE_PARAMS = """
 base: {seed: 17, shard_rows: 10}
 models:
@@ -52,7 +60,8 @@ def pipeline(fake_params: Path, tmp_path: Path) -> Callable[..., subprocess.Comp
         command = [sys.executable, "-m", "pipeline", *arguments]
         if "--params" not in arguments:
             command += ["--params", str(fake_params)]
-        command += ["--data", str(data or tmp_path / "data")]
+        if "--data" not in arguments:
+            command += ["--data", str(data or tmp_path / "data")]
         return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=100)
 
     return run

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPO
+from pipeline.config import load
+from pipeline.paths import Paths
+from pipeline.stages import Context, run_stage
+from pipeline.status import rows as status_rows
+from tests.conftest import REPO, STAGES
+from transforms.errors import InputError
 
 Run = Callable[..., Any]
 
@@ -20,6 +25,20 @@ Run = Callable[..., Any]
     [
         (("ingst",), 2, "Did you mean 'ingest'"),
         (("ingest", "--prams", "x"), 2, "did you mean --params?"),
+        (("prune", "first_correct"), 2, "'first_correct': not expected here; parameters are set with --set"),
+        (("ingest", "base.seed=3"), 2, "not expected here"),
+        (("ingest", "--runner", "FlinkRunner"), 2, "--runner: set runner.name instead"),
+        (("ingest", "--project"), 2, "expected one argument"),
+        (("ingest", "--number_of_worker_harness_threads", "abc"), 2, "invalid int value: 'abc'"),
+        (("ingest", "--set", "runner.options={number_of_worker_harness_threads: abc}"), 2, "invalid int value: 'abc'"),
+        (("ingest", "--set", "runner.options={a: !!binary /w==}"), 2, "runner.options"),
+        (("ingest", "--set", "runner.options=&a {b: *a}"), 2, "runner.options"),
+        (("ingest", "--set", "runner.name=foo"), 2, "Beam has no such runner"),
+        (("ingest", "--data", ""), 2, "must name a folder"),
+        (("ingest", "--data", "foo://bar/x"), 2, "no filesystem is installed for it"),
+        (("ingest", "--set", "base.seed=2001-99-99"), 2, "the value is not YAML"),
+        (("ingest", "--set", f"base.seed={'9' * 5000}"), 2, "the value is not YAML"),
+        (("ingest", "--set", "base.seed=" + "[" * 3000), 2, "the value is not YAML"),
         (("ingest", "--set", "base.seed=x"), 2, "base.seed = 'x'"),
         (("ingest", "--set", "runner.options={projct: x}"), 2, "--projct: neither an option"),
         (("prune", "--method", "nope"), 2, "allowed: keep_all, first_correct"),
@@ -40,6 +59,26 @@ def test_mistakes(pipeline: Run, arguments: tuple[str, ...], code: int, message:
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_rows_of_different_runs_are_not_joined(fake_params: Path, tmp_path: Path) -> None:
+    paths = Paths(str(tmp_path / "data"))
+    for seed, stages in ((17, STAGES[:7]), (4, STAGES[:3])):
+        params = load(str(fake_params), [f"ingest.sources.0.seed={seed}"])
+        for stage in stages:
+            run_stage(stage, Context(params, paths))
+    with pytest.raises(InputError, match="was made from another problems than"):
+        run_stage("filter", Context(params, paths))
+    states = {row[0]: row[1] for row in status_rows(params, paths)}
+    assert states["verify"] == "done"
+    assert states["segment"].startswith("stale: ")
+
+
+def test_no_usable_row_is_an_error(pipeline: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question": "", "answer": 1}\n')
+    done = pipeline("ingest", "--set", f"ingest.sources=[{{kind: jsonl, path: {tmp_path}/a.jsonl}}]")
+    assert done.returncode == 1
+    assert "no row of the sources is a problem that can be used" in done.stderr
 
 
 def test_help_names_every_stage() -> None:

@@ -12,7 +12,7 @@ OUTCOMES = ["correct", "incorrect", "undecided"]
 
 
 def version(trace: str, method: int, tokens: int, outcome: str = "correct", text: str = "", row: int = 0) -> Version:
-    return Version(trace, method, tokens, outcome, (text or f"{trace}{method}").encode(), 0, row)
+    return Version(trace, method, tokens, outcome, "passed", (text or f"{trace}{method}").encode(), 0, row)
 
 
 def decide(versions: list[Version], wanted: int | None = None, n: int = 1) -> dict[tuple[str, int], str]:

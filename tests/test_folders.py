@@ -47,13 +47,50 @@ def test_unfinished_work_goes_on_only_if_made_from_the_same(tmp_path: Path) -> N
     assert not list(tmp_path.glob("*.parquet"))
 
 
+def test_a_receipt_without_its_part_is_not_trusted(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path))
+    folder.begin(ABOUT)
+    for number in range(3):
+        write(folder, number)
+    (tmp_path / "part-00000.parquet").unlink()
+    (tmp_path / "part-00001.parquet").write_bytes(b"garbage")
+    assert folder.begin(ABOUT) == {2}
+
+
+def test_leftovers_of_a_killed_process_go(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path))
+    folder.begin(ABOUT)
+    write(folder, 0)
+    (tmp_path / ".writing-abc").write_bytes(b"half")
+    (tmp_path / "_work" / ".writing-abc").write_bytes(b"half")
+    assert folder.begin(ABOUT) == {0}
+    folder.finish(ABOUT, 1, 1)
+    (tmp_path / "_work").mkdir()
+    folder.tidy()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drops.parquet", "manifest.json", "part-00000.parquet"]
+
+
+def test_a_manifest_that_is_none_means_unfinished(tmp_path: Path) -> None:
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "manifest.json").write_text(text)
+        assert StageFolder(str(tmp_path)).manifest() is None
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path / "d[1] *"))
+    folder.begin(ABOUT)
+    write(folder, 0)
+    assert folder.finish(ABOUT, 1, 1)["rows"]["kept"] == 3
+
+
 def test_only_our_own_files_are_deleted(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "mine.parquet").write_text("mine")
     folder = StageFolder(str(tmp_path))
     folder.begin(ABOUT)
     write(folder, 0)
     folder.clear()
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.parquet", "notes.txt"]
 
 
 def test_a_row_that_vanished_or_a_missing_part_stops_the_stage(tmp_path: Path) -> None:
@@ -80,4 +117,5 @@ def test_reading_an_unfinished_or_damaged_folder_says_what_to_do(tmp_path: Path)
     with pytest.raises(InputError, match="damaged or from another version"):
         list(read_part(Message, str(part)))
     part.unlink()
-    assert folder.damage() == ["part-00000.parquet"]
+    (tmp_path / "drops.parquet").unlink()
+    assert folder.damage() == ["part-00000.parquet", "drops.parquet"]

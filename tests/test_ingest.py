@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import FAKE_PARAMS, SHARED_DATA
+from tests.conftest import FAKE_PARAMS, shared
 from transforms import sources
 from transforms.errors import ConfigError, InputError
 from transforms.folders import read_part
@@ -75,7 +76,7 @@ def test_reasoning_gym_is_seeded_and_independent_of_slices() -> None:
 def test_real_problems() -> None:
     source = {
         "kind": "jsonl",
-        "path": str(SHARED_DATA / "problems" / "gsm8k_test.jsonl.gz"),
+        "path": str(shared("problems/gsm8k_test.jsonl.gz")),
         "fields": {"answer": "reference_answer"},
     }
     problems = ingest(source, shard_rows=500)
@@ -97,6 +98,8 @@ def test_real_problems() -> None:
         (b'{"question": "q", "answer": "  "}', "missing_answer"),
         (b'{"question": "q", "answer": [1]}', "wrong_type"),
         (b'{"question": "q", "answer": true}', "wrong_type"),
+        (b'{"question": "q", "answer": NaN}', "wrong_type"),
+        (b'{"question": "q", "answer": 1e400}', "wrong_type"),
         (b'{"question": 5, "answer": 1}', "wrong_type"),
         (b'{"question": " ", "answer": 1}', "empty_question"),
         (b'{"question": null, "answer": 1}', "empty_question"),
@@ -112,10 +115,69 @@ def test_a_bad_row_is_a_drop_with_its_reason(tmp_path: Path, line: bytes, reason
 
 
 def test_a_line_too_long_to_read_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(sources.jsonl, "MAX_LINE_BYTES", 100)
     lines = [ROWS[0], {"question": "x" * 950, "answer": 1}, ROWS[1], ROWS[2]]
     rows = ingest({"kind": "jsonl", "path": str(jsonl(tmp_path / "a.jsonl", lines))}, shard_rows=2)
     assert [getattr(row, "reason", "") for row in rows] == ["", "too_long", "", ""]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", ROWS[:2])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [type(row) for row in ingest({"kind": "jsonl", "path": str(path)}, shard_rows=1)] == [Problem, Problem]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5, "5"),
+        (2.5, "2.5"),
+        (3.0, "3"),
+        (1e16, "10000000000000000"),
+        (1e-7, "0.0000001"),
+        (-0.5, "-0.5"),
+        (Decimal("1.50"), "1.5"),
+        (True, None),
+        ([1], None),
+        (float("inf"), None),
+    ],
+)
+def test_numbers_become_plain_text(value: Any, text: str | None) -> None:
+    assert sources.as_text(value) == text
+
+
+def test_parquet_with_text_that_is_no_utf8(tmp_path: Path) -> None:
+    table = pa.table({"question": pa.array([b"q1", b"\xff\xfe", None], pa.binary()), "answer": pa.array([1, 2, 3])})
+    schema = pa.schema([("question", pa.string()), ("answer", pa.int64())])
+    columns = [
+        pa.StringArray.from_buffers(
+            3, *table["question"].chunk(0).buffers()[1:], table["question"].chunk(0).buffers()[0]
+        ),
+        table["answer"].chunk(0),
+    ]
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), tmp_path / "a.parquet")
+    rows = ingest({"kind": "parquet", "path": str(tmp_path / "a.parquet")})
+    assert [getattr(row, "reason", "") for row in rows] == ["", "invalid_utf8", "empty_question"]
+
+
+def test_a_parquet_file_with_a_damaged_page_is_a_clear_error(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n} + {n}? " * 20, "answer": n} for n in range(2000)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    data[100:400] = bytes(300)
+    (tmp_path / "a.parquet").write_bytes(bytes(data))
+    with pytest.raises(InputError, match="cannot read"):
+        ingest({"kind": "parquet", "path": str(tmp_path / "a.parquet")})
+
+
+def test_the_identity_of_a_folder_is_its_content(tmp_path: Path) -> None:
+    identities = []
+    for name in ("one", "two"):
+        (tmp_path / name / "sums").mkdir(parents=True)
+        jsonl(tmp_path / name / "sums" / "train.jsonl", ROWS)
+        settings = Config(sources=[{"kind": "huggingface", "path": str(tmp_path / name / "sums")}])  # type: ignore[list-item]
+        identities.append(sources.plan(settings.sources[0], 17, 3)[1])
+    assert identities[0] == identities[1]
 
 
 def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
@@ -149,6 +211,8 @@ def test_answer_after_and_ids(tmp_path: Path) -> None:
         (None, "cannot read"),
         (b"", "is empty"),
         (b"\n\n", "is empty"),
+        (b"just text\nand more\n", "none of the first 2 lines"),
+        ('{"question": "q", "answer": 1}'.encode("utf-16"), "is a JSON object"),
         (
             b'{"prompt": "q", "answer": 1}\n',
             "has no field 'question' (fields.question) in its first 1 rows; its fields: answer, prompt",
@@ -178,7 +242,11 @@ def test_a_damaged_file_is_a_clear_error(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"dataset": "chain_sums"}, "no such dataset; allowed: "),
+        ({"dataset": "chain_sums"}, "did you mean 'chain_sum'?"),
+        ({"dataset": "game_of_life_halting"}, "takes any answer for right"),
+        ({"dataset": "rush_hour"}, "no reference answers"),
+        ({"dataset": "arc_agi"}, "does not take its own answer once stored"),
+        ({"dataset": "chain_sum", "config": {"min_digits": 5000, "max_digits": 5001}}, "config = "),
         ({"dataset": "countdown"}, "runs the model's answer as code"),
         (
             {"dataset": "chain_sum", "config": {"min_term": 1}},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SHARED_DATA, problem, segmented, token_scores
+from tests.conftest import problem, segmented, shared, token_scores
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config, conclusions
@@ -28,7 +28,7 @@ MADE = [
 def real_traces() -> list[SegmentedTrace]:
     found = []
     for name in ("gsm8k_deepseek-r1", "math_deepseek-r1", "gsm8k_r1-distill-qwen-32b"):
-        with gzip.open(SHARED_DATA / "traces" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        with gzip.open(shared(f"traces/{name}.jsonl.gz"), "rt", encoding="utf-8") as lines:
             for row in map(json.loads, islice(lines, 4)):
                 parts = split_thinking(row["response"])
                 assert isinstance(parts, Parts)
@@ -92,7 +92,7 @@ def test_a_method_states_its_needs_and_version(method: str) -> None:
     ("text", "config", "kept"),
     [
         ("See.\n\n2 + 3 = 5.\n\nCheck: 5 - 3 = 2.\n\nGood.", Config(), "See.\n\n2 + 3 = 5.\n\n"),
-        ("It has 5 letters.\n\nSo 2 + 3 = 5", Config(), "It has 5 letters.\n\nSo 2 + 3 = 5"),
+        ("Maybe it is 5.\n\nSo 2 + 3 = 5\n\nYes.", Config(), "Maybe it is 5.\n\nSo 2 + 3 = 5\n\n"),
         (
             "2 + 3 = 5\n\nAgain: 3 + 2 = 5.\n\nBut 1 = 1.\n\nSo it is 5.\n\nEnd.",
             Config(solutions=2),
@@ -112,12 +112,19 @@ def test_first_correct(text: str, config: Config, kept: str) -> None:
         ("12 + 30 = 42", "12 + 30", ["42"]),
         ("= 3 + 4 = 7", "", ["7"]),
         ("the total is 1,234 euros", "", ["1234"]),
-        ("x = 1,234 + 1", "", ["1"]),
+        ("The 31s cancel, which gives us 63.", "", []),
+        ("= 3 + 4\n= 7", "", ["7"]),
+        ("x = 1,234 + 1", "", []),
         ("There are 5 cats.", "How do 5 cats …", []),
         ("so \\boxed{5}", "How do 5 cats …", ["5"]),
-        ("There are 5 cats.", "How many cats?", ["5"]),
+        ("There are 5 cats.", "How many cats?", []),
+        ("So there are 5 cats.", "How many cats?", ["5"]),
         ("a sum of 5 and 6 things", "", []),
-        ("cost: $18", "", ["18"]),
+        ("the total cost: $18", "", ["18"]),
+        ("Maybe we should try option 17.", "", []),
+        ("If x is 17 then it fails.", "", []),
+        ("Step 2: 17 apples are unripe.", "", []),
+        ("Is the answer = 17?", "", []),
         ("\\(q = 36\\)", "", ["36"]),
     ],
 )

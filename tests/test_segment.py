@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import SHARED_DATA, segmented
+from tests.conftest import SHARED_DATA, segmented, shared
 from transforms.segment import Config, construct_start, segment, split_steps
 from transforms.types import Drop, DropReason, Problem, Trace
 
@@ -51,7 +51,7 @@ def test_steps_tile_any_text_and_none_is_blank(text: str) -> None:
 
 @pytest.mark.parametrize("file", sorted(path.name for path in (SHARED_DATA / "traces").glob("*.gz")) or ["missing"])
 def test_steps_tile_real_traces(file: str) -> None:
-    with gzip.open(SHARED_DATA / "traces" / file, "rt", encoding="utf-8") as lines:
+    with gzip.open(shared(f"traces/{file}"), "rt", encoding="utf-8") as lines:
         for line in lines:
             text = json.loads(line)["response"]
             steps = split_steps(text)
@@ -99,7 +99,16 @@ def test_kinds() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x" * 1_000_000, "\n" * 100_000, "```\n" * 50_000, "$$" * 200_000, "\\begin{a}" * 50_000]
+    "text",
+    [
+        "x" * 1_000_000,
+        "\n" * 100_000,
+        "```\n" * 50_000,
+        "$$" * 200_000,
+        "\\begin{a}" * 50_000,
+        "-  " * 300_000 + "x",
+        "1.  " * 200_000 + "x",
+    ],
 )
 def test_no_input_takes_more_than_linear_time(text: str) -> None:
     started = time.monotonic()

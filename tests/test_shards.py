@@ -22,8 +22,8 @@ from transforms.folders import StageFolder, read_part
 from transforms.inference.cache import Cache
 from transforms.inference.engine import Completion, Failure, FakeModel, GenerateRequest, Sampling
 from transforms.inference.handler import EngineHandler
-from transforms.shards import AttachNotes, Job, MapShards, Mark, Shard, drop
-from transforms.types import Message
+from transforms.shards import AttachNotes, Job, MapShards, Mark, Shard
+from transforms.types import Message, drop
 
 
 def source(folder: Path, parts: int = 3, rows: int = 4) -> list[Shard]:
@@ -174,6 +174,7 @@ def test_user_errors_survive_a_traceback() -> None:
     assert isinstance(unmark(mark(UserError("x"))), UserError)
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(pipeline: Callable[..., Any], tmp_path: Path) -> None:
     for name in ("one", "two"):
         for stage in ("ingest", "generate", "verify"):
@@ -182,7 +183,9 @@ def test_the_same_input_gives_the_same_bytes(pipeline: Callable[..., Any], tmp_p
     assert len(digests(tmp_path / "one")) > 10
 
 
-@pytest.mark.parametrize("after_parts", [0, pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize(
+    "after_parts", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow), 3]
+)
 def test_a_stage_killed_half_way_goes_on_and_ends_with_the_same_bytes(
     pipeline: Callable[..., Any], fake_params: Path, tmp_path: Path, after_parts: int
 ) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from tests.conftest import SHARED_DATA
+from tests.conftest import shared
 from transforms.traces import Parts, Unparsable, split_thinking
 from transforms.types import DropReason
 
@@ -48,6 +48,9 @@ def test_auto(raw: str, thinking: str, response: str) -> None:
         ("<think></think>5", "auto", DropReason.EMPTY_TEXT),
         ("thinking without an end", "tags", DropReason.NO_FINAL_ANSWER),
         ("a</think>  ", "auto", DropReason.NO_FINAL_ANSWER),
+        ("Sure! <think>a</think> 5", "auto", DropReason.BROKEN_TAGS),
+        ("<think>a</think> 5 </think> 6", "auto", DropReason.BROKEN_TAGS),
+        ("<think>a</think>\n\nSo \\boxed{5}", "before_answer", DropReason.BROKEN_TAGS),
     ],
 )
 def test_what_cannot_be_parsed_says_why(raw: str, mode: str, reason: DropReason) -> None:
@@ -58,7 +61,7 @@ def test_what_cannot_be_parsed_says_why(raw: str, mode: str, reason: DropReason)
 
 def test_real_traces_with_tags_are_told_apart() -> None:
     counts: Counter[bool] = Counter()
-    with gzip.open(SHARED_DATA / "traces" / "gsm8k_deepseek-r1.jsonl.gz", "rt", encoding="utf-8") as lines:
+    with gzip.open(shared("traces/gsm8k_deepseek-r1.jsonl.gz"), "rt", encoding="utf-8") as lines:
         for line in lines:
             raw = json.loads(line)["response"]
             parts = split_thinking(raw)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.conftest import problem
 from transforms.types import Outcome, Problem
 from transforms.verify import final_answer, judge_response, judge_within, workers
 from transforms.verify.extract import plain
-from transforms.verify.judge import EVALUATES_ANSWERS, Judgement
+from transforms.verify.judge import EVALUATES_ANSWERS, Judgement, lone_number
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,25 @@ def test_extraction_takes_any_text(text: str) -> None:
         ("0.5", problem("\\frac{1}{2}"), Outcome.CORRECT),
         ("\\$1,234", problem("1234"), Outcome.CORRECT),
         ("x = 36", problem("36"), Outcome.CORRECT),
+        ("18 eggs", problem("18"), Outcome.CORRECT),
+        ("18 \\text{ eggs}", problem("18"), Outcome.CORRECT),
+        ("18 (eggs)", problem("18"), Outcome.CORRECT),
+        ("70,000 dollars", problem("70000"), Outcome.CORRECT),
+        ("17 eggs", problem("18"), Outcome.INCORRECT),
+        ("1{,}200", problem("1200"), Outcome.CORRECT),
+        ("36.0", problem("36"), Outcome.CORRECT),
+        ("50\\%", problem("50"), Outcome.CORRECT),
+        ("3=5", problem("5"), Outcome.UNDECIDED),
+        ("3 + 4 = 8", problem("8"), Outcome.UNDECIDED),
+        ("y=5", problem("x=5"), Outcome.INCORRECT),
+        ("x=5", problem("x=5"), Outcome.CORRECT),
+        ("Harry slept 3 hours more than James", problem("3"), Outcome.UNDECIDED),
+        ("7 km", problem("7 kg"), Outcome.UNDECIDED),
+        ("\\{1,200\\}", problem("1200"), Outcome.INCORRECT),
+        ("(1,200)", problem("(1200)"), Outcome.INCORRECT),
+        ("A or B", problem("A", "choice"), Outcome.UNDECIDED),
+        ("a cat", problem("A", "choice"), Outcome.UNDECIDED),
+        ("I think it is B", problem("B", "choice"), Outcome.UNDECIDED),
         ("…", problem("5"), Outcome.UNDECIDED),
         ("(B)", problem("B", "choice"), Outcome.CORRECT),
         ("b. Paris", problem("B", "choice"), Outcome.CORRECT),
@@ -78,6 +98,30 @@ def test_reasoning_gym_scorers_take_their_own_answer_after_storage(dataset: str)
         given_problem = problem(entry["answer"], "reasoning_gym", family=dataset, entry=json.dumps(entry, default=str))
         assert judge_within(entry["answer"], given_problem, 20).outcome == Outcome.CORRECT
         assert judge_within(entry["answer"] + "1", given_problem, 20).outcome == Outcome.INCORRECT
+
+
+@pytest.mark.parametrize("answer", ["189 - 7", "189 * 2", "189/3", "not 189", "189, or maybe 7", "189 or 7", "189 7"])
+def test_reasoning_gym_takes_no_number_with_something_beside_it(answer: str) -> None:
+    (entry,) = reasoning_gym.create_dataset("gsm_symbolic", size=1, seed=17)
+    given_problem = problem(
+        entry["answer"], "reasoning_gym", family="gsm_symbolic", entry=json.dumps(entry, default=str)
+    )
+    assert entry["answer"] == "189"
+    assert judge_within(answer, given_problem, 20).outcome != Outcome.CORRECT
+    assert judge_within("189.00 dollars", given_problem, 20).outcome == Outcome.CORRECT
+
+
+@given(st.fractions(max_denominator=10**6), st.sampled_from(["", " eggs", "\\text{ kg}", "."]))
+def test_lone_numbers_are_exact(value: Fraction, words: str) -> None:
+    for text in (str(value), f"{value.numerator:,}" if value.denominator == 1 else str(value)):
+        found = lone_number(text + words)
+        assert found is not None
+        assert found.value == value
+
+
+@given(st.text() | st.text(alphabet="0123456789.,/-+ %ab()\\"))
+def test_lone_number_takes_any_text(text: str) -> None:
+    lone_number(text)
 
 
 def test_every_scorer_that_evaluates_answers_is_refused() -> None:

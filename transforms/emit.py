@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from transforms.configuration import Config as BaseConfig
+from transforms.configuration import combination
+from transforms.folders import SPLITS
 from transforms.formats import FORMATS
 from transforms.seeding import unit_interval
 from transforms.types import Example, KeptTrace
-
-SPLITS = ("train", "validation")
 
 
 class Config(BaseConfig):
@@ -24,6 +24,13 @@ class Config(BaseConfig):
 
     formats: tuple[Literal["messages"], ...] = Field(("messages",), min_length=1, strict=False)
     validation_share: float = Field(0.1, ge=0, lt=1)
+
+    @field_validator("formats")
+    @classmethod
+    def _distinct(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(formats)) < len(formats):
+            raise combination("emit.formats", "names a format twice")
+        return formats
 
 
 def emit(trace: KeptTrace, format_name: str) -> Iterator[Example]:

@@ -36,6 +36,7 @@ class Version(NamedTuple):
     method: int
     num_tokens: int
     outcome: str
+    status: str
     text: bytes
     shard: int
     row: int
@@ -95,6 +96,8 @@ def choose(
         reason, detail = "", ""
         if version.outcome != Outcome.CORRECT:
             reason = DropReason.UNDECIDED if version.outcome == Outcome.UNDECIDED else DropReason.INCORRECT
+        elif version.status == "original_fails":
+            reason, detail = DropReason.UNDECIDED, "the re-check could not verify the original as training would see it"
         elif wanted is not None and version.method != wanted:
             reason, detail = DropReason.NOT_CHOSEN, "another method is chosen"
         elif version.trace_id in traces:
@@ -133,7 +136,16 @@ def _versions(shard: Shard, methods: tuple[str, ...]) -> Iterator[tuple[str, Ver
         text = hashlib.sha256(f"{trace.final}\x1f{trace.response}".encode()).digest()[:16]
         yield (
             trace.problem.id,
-            Version(trace.id, methods.index(trace.method), trace.num_tokens_after, outcome, text, shard.number, row),
+            Version(
+                trace.id,
+                methods.index(trace.method),
+                trace.num_tokens_after,
+                outcome,
+                trace.status,
+                text,
+                shard.number,
+                row,
+            ),
         )
 
 

@@ -31,6 +31,8 @@ Record = TypeVar("Record")
 MANIFEST = "manifest.json"
 DROPS = "drops.parquet"
 WORK = "_work"
+SPLITS = ("train", "validation")
+PARTS = ("part-*.parquet", "*/part-*.parquet")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,13 @@ class StageFolder:
     def manifest(self) -> dict[str, Any] | None:
         """The manifest, or None while the folder is unfinished."""
         name = storage.join(self.path, MANIFEST)
-        return json.loads(storage.read_bytes(name)) if storage.exists(name) else None
+        if not storage.exists(name):
+            return None
+        try:
+            manifest = json.loads(storage.read_bytes(name))
+        except ValueError:
+            return None  # not ours: a manifest is written whole or not at all
+        return manifest if isinstance(manifest, dict) and {"rows", "parts", "drops"} <= set(manifest) else None
 
     def finished_manifest(self) -> dict[str, Any]:
         """The manifest.
@@ -97,17 +105,26 @@ class StageFolder:
         """
         print_now = fingerprint(about)
         name = storage.join(self.path, WORK, "fingerprint")
-        if storage.exists(name) and storage.read_bytes(name).decode() == print_now and self.manifest() is None:
-            return {receipt.index for receipt in self.receipts()}
+        if self.manifest() is None and storage.exists(name) and storage.read_bytes(name).decode() == print_now:
+            self.tidy()
+            return {receipt.index for receipt in self.receipts() if not self._damaged(receipt.files)}
         self.clear()
         storage.write_bytes(name, print_now.encode())
         return set()
 
     def clear(self) -> None:
-        """Deletes what a stage writes here, manifest first, and nothing else."""
-        storage.delete([storage.join(self.path, MANIFEST)])
-        storage.delete(storage.list_files(self.path, "*.parquet") + storage.list_files(self.path, "*/part-*.parquet"))
-        storage.delete([storage.join(self.path, WORK)])
+        """Deletes what a stage writes here and nothing else: first what says that parts are finished."""
+        storage.delete([storage.join(self.path, WORK), storage.join(self.path, MANIFEST)])
+        parts = [path for pattern in PARTS for path in storage.list_files(self.path, pattern)]
+        storage.delete([*parts, storage.join(self.path, DROPS)])
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Deletes what a killed process left half written, and the work folder of a finished stage."""
+        places = [self.path, storage.join(self.path, WORK), *(storage.join(self.path, split) for split in SPLITS)]
+        storage.delete([path for place in places for path in storage.list_files(place, f"{storage.WRITING}*")])
+        if self.manifest() is not None:
+            storage.delete([storage.join(self.path, WORK)])
 
     def write(self, index: int, rows_read: int, tables: dict[str, pa.Table], drops: Sequence[Drop]) -> Receipt:
         """Writes the part files of shard `index`, one a key of `tables` ("" or a subfolder), then its receipt."""
@@ -153,7 +170,8 @@ class StageFolder:
         assert read * outputs_per_row == kept + len(drops), (
             f"{self.path}: {read} × {outputs_per_row} rows read, {kept} kept, {len(drops)} dropped"
         )
-        storage.write_bytes(storage.join(self.path, DROPS), to_parquet(schema.to_table(Drop, drops)))
+        dropped = to_parquet(schema.to_table(Drop, drops))
+        storage.write_bytes(storage.join(self.path, DROPS), dropped)
         manifest = {
             **about,
             "rows": {
@@ -167,6 +185,7 @@ class StageFolder:
                 for receipt in receipts
                 for name, (rows, sha256) in sorted(receipt.files.items())
             ],
+            "drops": {"name": DROPS, "rows": len(drops), "sha256": hashlib.sha256(dropped).hexdigest()},
         }
         storage.write_bytes(
             storage.join(self.path, MANIFEST),
@@ -188,12 +207,18 @@ class StageFolder:
         return fingerprint({"parts": self.finished_manifest()["parts"]})
 
     def damage(self) -> list[str]:
-        """Names of parts that are missing or whose bytes are not those the manifest lists."""
+        """Names of files that are missing or whose bytes are not those the manifest lists."""
+        manifest = self.finished_manifest()
+        return self._damaged(
+            {file["name"]: (file["rows"], file["sha256"]) for file in [*manifest["parts"], manifest["drops"]]}
+        )
+
+    def _damaged(self, files: dict[str, tuple[int, str]]) -> list[str]:
         bad = []
-        for part in self.finished_manifest()["parts"]:
-            path = storage.join(self.path, *part["name"].split("/"))
-            if not storage.exists(path) or storage.sha256_file(path) != part["sha256"]:
-                bad.append(part["name"])
+        for name, (_, sha256) in files.items():
+            path = storage.join(self.path, *name.split("/"))
+            if not storage.exists(path) or storage.sha256_file(path) != sha256:
+                bad.append(name)
         return bad
 
 

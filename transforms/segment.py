@@ -18,7 +18,9 @@ from transforms.configuration import Config as BaseConfig
 from transforms.types import Drop, DropReason, SegmentedTrace, Step, Trace
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_FENCE = re.compile(r"\s{0,3}(?:[-*+]\s+|\d+[.)]\s+|\s)*(`{3,}|~{3,})")
+_FENCE = re.compile(
+    r"(?:[-*+][ \t]|\d{1,9}[.)][ \t]|[ \t])*+(`{3,}|~{3,})"
+)  # in a list too; possessive: no backtracking
 _MATH = re.compile(r"\\\\|\\\[|\\\]|\$\$|\\(begin|end)\{([A-Za-z]+\*?)\}")
 _KINDS = (
     ("code", re.compile(r"\s*(?:`{3,}|~{3,})")),

@@ -20,7 +20,7 @@ from transforms import schema
 from transforms.errors import UserError, mark
 from transforms.folders import Receipt, StageFolder, read_part
 from transforms.inference.engine import Request, Response
-from transforms.types import Drop
+from transforms.types import Drop, drop
 
 if TYPE_CHECKING:
     from apache_beam.ml.inference.base import ModelHandler
@@ -132,11 +132,6 @@ def _outcomes(job: Job, shard: Shard, responses: list[list[Response]] | None) ->
 def row_id(row: Any) -> str:
     """The id of a record, or of the first of joined records."""
     return row[0].id if isinstance(row, tuple) and not hasattr(row, "id") else row.id
-
-
-def drop(id: str, stage: str, reason: str, detail: str = "") -> Drop:
-    """A drop whose detail is cut to 300 characters and holds no half surrogate pairs."""
-    return Drop(*(text.encode("utf-8", "replace").decode() for text in (id[:300], stage, str(reason), detail[:300])))
 
 
 def requests_of(job: Job, shard: Shard) -> Batch:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, BinaryIO
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.errors import InputError, StorageError
+from transforms.errors import ConfigError, InputError, StorageError
 
 CHUNK = 1 << 20
+WRITING = ".writing-"  # how files begin that are not whole yet; a killed process may leave one
 
 
 def is_local(path: str) -> bool:
@@ -62,7 +65,7 @@ def write_bytes(path: str, data: bytes) -> None:
             return
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)
+        handle, temporary = tempfile.mkstemp(prefix=WRITING, dir=folder)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -86,24 +89,41 @@ def storage_error(path: str, error: OSError) -> StorageError:
     return StorageError(f"cannot write {path}: {error.strerror or error}")
 
 
+def check(path: str) -> None:
+    """Raises ConfigError if no filesystem is known for the path."""
+    try:
+        FileSystems.get_filesystem(path)
+    except ValueError as error:
+        raise ConfigError(
+            f"{path!r}: no filesystem is installed for it ({error}); gs:// needs pip install -e '.[gcp]'"
+        ) from error
+
+
 def exists(path: str) -> bool:
     """Whether a file or folder is there."""
+    if is_local(path):
+        return os.path.exists(path)
     return bool(FileSystems.exists(path))
 
 
 def list_files(folder: str, pattern: str = "*") -> list[str]:
     """Paths of the files in `folder` that match, sorted by name; none if the folder is not there."""
-    if is_local(folder) and not os.path.isdir(folder):
-        return []
+    if is_local(folder):  # the folder's own name may hold * or [
+        return sorted(str(path) for path in Path(folder).glob(pattern) if path.is_file())
     matches = FileSystems.match([join(folder, pattern)])[0].metadata_list
     return sorted(found.path for found in matches)
 
 
 def delete(paths: list[str]) -> None:
-    """Deletes files and folders; what is not there is no error."""
-    there = [path for path in paths if FileSystems.exists(path)]
-    if there:
-        FileSystems.delete(there)
+    """Deletes files and folders; what is not there is no error. Raises StorageError."""
+    there = [path for path in paths if exists(path)]
+    for path in [path for path in there if is_local(path)]:
+        try:
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        except OSError as error:
+            raise storage_error(path, error) from error
+    if remote := [path for path in there if not is_local(path)]:
+        FileSystems.delete(remote)
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:

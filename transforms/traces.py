@@ -46,7 +46,10 @@ def _by_tags(raw: str) -> Parts | Unparsable:
     thinking, close, response = raw.partition(_CLOSE)
     if not close:
         return Unparsable(DropReason.NO_FINAL_ANSWER, f"no {_CLOSE}: the thinking never ended")
-    return _checked(thinking.strip().removeprefix("<think>"), response)
+    before, opened, inside = thinking.partition("<think>")
+    if opened and before.strip():
+        return Unparsable(DropReason.BROKEN_TAGS, f"text before <think>: {before.strip()[:120]}")
+    return _checked(inside if opened else thinking, response)
 
 
 def _before_answer(raw: str) -> Parts | Unparsable:
@@ -62,6 +65,8 @@ def _before_answer(raw: str) -> Parts | Unparsable:
 
 def _checked(thinking: str, response: str) -> Parts | Unparsable:
     parts = Parts(thinking.strip(), response.strip())
+    if any(tag in text for tag in ("<think>", _CLOSE) for text in parts):
+        return Unparsable(DropReason.BROKEN_TAGS, "thinking tags inside the thinking or the response")
     if not parts.thinking:
         return Unparsable(DropReason.EMPTY_TEXT, "no reasoning before the answer")
     if not parts.response:

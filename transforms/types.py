@@ -30,10 +30,10 @@ class DropReason(StrEnum):
     EMPTY_TEXT = "empty_text"  # the model said nothing, or thought nothing
     TRUNCATED = "truncated"  # the model ran into its token limit
     NO_FINAL_ANSWER = "no_final_answer"
+    BROKEN_TAGS = "broken_tags"  # thinking tags where none belong
     NO_SCORES = "no_scores"
     INCORRECT = "incorrect"
-    UNDECIDED = "undecided"
-    UNSUPPORTED = "unsupported"  # the thinking makes the answer too unlikely
+    UNDECIDED = "undecided"  # the verifier, or the re-check, could not tell
     NOT_CHOSEN = "not_chosen"  # another version or trace of the same problem was chosen
     DUPLICATE_TRACE = "duplicate_trace"
 
@@ -46,6 +46,11 @@ class Drop:
     stage: str
     reason: str
     detail: str
+
+
+def drop(id: str, stage: str, reason: str, detail: str = "") -> Drop:
+    """A drop whose detail is cut to 300 characters and holds no half surrogate pairs."""
+    return Drop(*(text.encode("utf-8", "replace").decode() for text in (id[:300], stage, str(reason), detail[:300])))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 
 import datasets
@@ -71,7 +70,7 @@ def test_the_shards_load_and_train_and_validation_share_no_problem(run: tuple[Pa
     files = {split: str(folder / split / "*.parquet") for split in ("train", "validation")}
     for loaded in (datasets.load_dataset("parquet", data_files=files), datasets.load_dataset(str(folder))):
         assert set(loaded) == {"train", "validation"}
-        assert {len(loaded["train"]), len(loaded["validation"])} > {0} or len(loaded["train"]) > 0
+        assert len(loaded["train"]) > len(loaded["validation"]) > 0
         assert not set(loaded["train"]["problem_id"]) & set(loaded["validation"]["problem_id"])
         roles = [message["role"] for message in loaded["train"][0]["messages"]]
         assert roles == ["user", "assistant"]
@@ -120,12 +119,14 @@ def test_the_report(run: tuple[Params, Paths]) -> None:
     lines = (folder / "tokens.csv").read_text().splitlines()
     assert lines[0] == "id,method,family,status,tokens_before,tokens_after"
     assert len(lines) == 1 + 2 * metrics["verdicts"]["correct"]
-    HTMLParser().feed((folder / "index.html").read_text())
+    text = (folder / "index.html").read_text()
+    assert f"<b>{len(examples)}</b> examples" in text
+    assert text.count('<pre class="gone"') >= 1
 
 
 def test_model_text_is_escaped_on_the_page() -> None:
     from pipeline.report import page
-    from tests.conftest import problem, segmented
+    from tests.conftest import problem
     from tests.test_recheck import pruned
     from tests.test_recheck import run as rechecked
 
@@ -134,7 +135,7 @@ def test_model_text_is_escaped_on_the_page() -> None:
         **{**vars(trace), "response": "<script>alert(1)</script>", "problem": problem(question="<img src=x>")}
     )
     metrics = {
-        "examples": {"total": 1, "train": 1, "validation": 0}, "verified_share": 1.0, "traces": 1, "problems": 1,
+        "examples": {"total": 1, "train": 1, "validation": 0}, "verified_share": 1.0, "traces": 1, "samples": 1, "problems": 1,
         "thinking_tokens": {"kept_share": 1.0, "before": 1, "after": 1}, "methods": {}, "families": {}, "dropped": {}, "chosen_methods": {},
     }  # fmt: skip
     text = page(metrics, [{"trace": hostile, "steps": [{"text": "<b>x</b>", "kept": True, "reason": '"><i>'}]}])
@@ -142,4 +143,3 @@ def test_model_text_is_escaped_on_the_page() -> None:
     assert "<img" not in text
     assert "<b>x" not in text
     assert '"><i>' not in text
-    assert segmented("a").steps

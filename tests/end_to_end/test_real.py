@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPO, SHARED_DATA, STAGES
+from tests.conftest import REPO, STAGES, shared
 from transforms.folders import StageFolder, read_rows
 from transforms.inference.engine import (
     Completion,
     Failure,
-    GenerateRequest,
-    Sampling,
     ScoreRequest,
     TokenScores,
     TransformersModel,
@@ -27,16 +25,16 @@ from transforms.types import Drop, Message, Trace, TraceScores
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PARAMS = f"""
-base: {{seed: 17, shard_rows: 100}}
+PARAMS = """
+base: {seed: 17, shard_rows: 100}
 models:
-  teacher: {{engine: vllm, model: smollm2-135m-instruct, max_model_len: 1024, kv_cache_gib: 1}}
-  student: {{engine: transformers, model: smollm2-135m-instruct, max_model_len: 2048}}
+  teacher: {engine: vllm, model: smollm2-135m-instruct, max_model_len: 1024, kv_cache_gib: 1}
+  student: {engine: transformers, model: smollm2-135m-instruct, max_model_len: 2048}
 ingest:
   sources:
-    - {{kind: reasoning_gym, dataset: chain_sum, size: 30, config: {{min_terms: 2, max_terms: 2, max_digits: 1}}}}
-    - {{kind: jsonl, path: {SHARED_DATA}/problems/gsm8k_tiny.jsonl, fields: {{answer: reference_answer}}}}
-generate: {{model: teacher, samples_per_problem: 2, sampling: {{temperature: 0.7, max_tokens: 96}}, instruction: "Explain step by step. Then say: The final answer is"}}
+    - {kind: reasoning_gym, dataset: chain_sum, size: 30, config: {min_terms: 2, max_terms: 2, max_digits: 1}}
+    - {kind: jsonl, path: FOLDER/gsm8k_tiny.jsonl, fields: {answer: reference_answer}}
+generate: {model: teacher, samples_per_problem: 2, sampling: {temperature: 0.7, max_tokens: 96}, instruction: "Explain step by step. Then say: The final answer is"}
 """
 
 
@@ -44,12 +42,12 @@ generate: {{model: teacher, samples_per_problem: 2, sampling: {{temperature: 0.7
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of one run over all stages."""
     folder = tmp_path_factory.mktemp("real")
-    source = (SHARED_DATA / "problems" / "gsm8k_test.jsonl.gz").read_bytes()
+    source = shared("problems/gsm8k_test.jsonl.gz").read_bytes()
     import gzip
 
     lines = gzip.decompress(source).decode().splitlines()[:10]
     (folder / "gsm8k_tiny.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "params.yaml").write_text(PARAMS.replace(f"{SHARED_DATA}/problems", str(folder)))
+    (folder / "params.yaml").write_text(PARAMS.replace("FOLDER", str(folder)))
     for stage in ["models", *STAGES]:
         run(folder, stage)
     return folder / "data"
@@ -183,4 +181,3 @@ def test_one_prompt_too_long_does_not_fail_the_batch(real: Path, tmp_path: Path)
     assert answers["0"][0] == answers["2"][0] == Completion.__name__
     assert answers["0"][1]["num_tokens"] <= 8
     assert (answers["1"][0], answers["1"][1]["kind"]) == (Failure.__name__, "too_long")
-    assert GenerateRequest((), Sampling(), 0) == GenerateRequest((), Sampling(), 0)

@@ -74,6 +74,11 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         self._label, self._num_requests = label, num_requests
         self._bar: Progress | None = None
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells the model from others."""
+        return self._cache.identity
+
     def load_model(self) -> LazyEngine:
         """Nothing yet; see LazyEngine."""
         return LazyEngine(self._model, self._folder)
@@ -101,9 +106,11 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         known = {key: found for key, request in wanted.items() if (found := self._cache.get(request)) is not None}
         missing = {key: request for key, request in wanted.items() if key not in known}
         num_requests = sum(len(row) for row in rows)
+        num_cached = sum(key in known for row in keyed for key, _ in row)
         _count("requests", num_requests)
-        _count("cache_hits", num_requests - len(missing))
-        bar.cached(num_requests - len(missing))
+        _count("cache_hits", num_cached)
+        bar.cached(num_cached)
+        bar.repeated(num_requests - num_cached - len(missing))
         if missing:
             known.update(self._ask(missing, model, bar))
         return [[known.get(key, _NO_ANSWER) for key, _ in row] for row in keyed]
@@ -150,8 +157,12 @@ class Progress:
         )  # fmt: skip
 
     def cached(self, count: int) -> None:
-        """`count` requests needed no model."""
+        """The cache answered `count` requests."""
         self._cached += count
+        self.repeated(count)
+
+    def repeated(self, count: int) -> None:
+        """`count` requests need no model: the cache has them, or they are asked once for several rows."""
         self._bar.initial += count  # so that the time left counts only what is asked
         self._bar.update(count)
         self._refresh()

@@ -1,9 +1,9 @@
 r"""Keeps the thinking up to the step that first reaches the right answer; the rest is repeated checking.
 
 The idea of LC-R1 (arXiv 2506.14755), Self-Braking Tuning (2505.14604) and TrimR (2505.17155). A step
-reaches the answer when something it concludes (a boxed expression, the right-hand side of an "=", what
-follows "is") is judged correct by the verifier; a number that merely stands in it does not count, nor
-does one that the question already gives. With `solutions: 2` the second such step that comes after a
+reaches the answer when something it concludes is judged correct by the verifier: a boxed expression, the
+right-hand side of an "=", or the number at the end of a clause that says so ("so the total is 17"). A
+number that merely stands there, is weighed ("if it were 17"), or is given by the question does not count. With `solutions: 2` the second such step that comes after a
 step without the answer ends it, i.e. the second derivation. A trace that never reaches the answer is
 kept whole.
 """
@@ -25,12 +25,18 @@ NEEDS: frozenset[str] = frozenset()
 
 _MAX_CANDIDATES = 20  # conclusions judged in one step; the last ones, where conclusions stand
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
-_CONCLUDES = re.compile(
-    r"(?:=|≈|:|\bis\b|\bare\b|\bequals\b|\bgets?\b|\bgives\b)"
-    r"(?:\\text\{|[$€£*({\s\\])*+"  # possessive, as the text is a model's: no backtracking
-    r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))(?!\s*(?:[-+*/×÷]|\\(?:times|div|cdot)))"  # "= 3 + 4" concludes nothing yet
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
+_VALUE = r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))(?!\s*(?:[-+*/×÷]|\\(?:times|div|cdot)))"  # "3 + 4" concludes nothing yet
+_WRAPPED = r"(?:\\text\{|[$€£*({\s\\])*+"  # possessive, as the text is a model's: no backtracking
+_EQUALS = re.compile(rf"(?:=|≈|\bequals\b){_WRAPPED}{_VALUE}")
+_SAYS = re.compile(rf"(?:\bis\b|\bare\b|\bgets?\b|\bgives\b|\bhave\b|\bhas\b|:){_WRAPPED}{_VALUE}")
+_CUE = re.compile(
+    r"\b(?:so|thus|therefore|hence|answer|result|total|sum|product|difference|quotient|value|solution|gives|left|remain\w*)\b",
+    re.IGNORECASE,
 )
-_BARE_END = re.compile(r"(?P<value>-?\d[\d,]*(?:\.\d+)?)\W*$")
+_WEIGHS = re.compile(
+    r"\b(?:if|maybe|perhaps|suppose|assum\w+|try|guess|might|could|option|step|would)\b|\?", re.IGNORECASE
+)
 
 
 class Config(BaseConfig):
@@ -87,10 +93,12 @@ def conclusions(text: str, question: str) -> list[str]:
     """
     given = {number.replace(",", "") for number in _NUMBER.findall(question)}
     boxed = final_answer(text)
-    found = [match["value"] for match in _CONCLUDES.finditer(text)]
-    if bare := _BARE_END.search(text.rstrip()[-80:]):
-        found.append(bare["value"])
+    found = []
+    for sentence in _SENTENCE.split(text):
+        if not _WEIGHS.search(sentence):
+            patterns = (_EQUALS, _SAYS) if _CUE.search(sentence) else (_EQUALS,)
+            found += [match["value"] for pattern in patterns for match in pattern.finditer(sentence)]
     numbers = [value.replace(",", "") for value in reversed(found)]
-    candidates = [boxed.answer] if boxed else []
+    candidates = [boxed.answer] if boxed and boxed.rule == "boxed" else []
     candidates += [value for value in numbers if value not in given]
     return list(dict.fromkeys(candidates))[:_MAX_CANDIDATES]

@@ -13,7 +13,6 @@ _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _STATEMENT = re.compile(r"\banswer(?:\*\*)?\s*(?:is|:|=)(?:\*\*)?[: \t]*(?P<answer>[^\n]{1,200})", re.IGNORECASE)
 _WRAPPERS = (("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"), ('"', '"'))
 _DECORATION = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}|\\?[$€£]|\\[,;!]")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 class Extracted(NamedTuple):
@@ -49,11 +48,11 @@ def _extracted(text: str, answer: str, rule: str, start: int, after: int) -> Ext
 
 
 def plain(answer: str) -> str:
-    r"""The answer without units' wrappers, currency signs, thousands commas and a leading "x =".
+    r"""The answer without wrappers, currency signs and a leading "x =".
 
-    "\text{€}1,234" → "1234"; "q = 36" → "36".
+    "\text{€}1,234" → "1,234"; "q = 36" → "36"; "18 \text{ eggs}" → "18  eggs".
     """
-    text = _THOUSANDS.sub("", _DECORATION.sub(lambda found: found[1] or "", answer))
+    text = _DECORATION.sub(lambda found: f" {found[1]}" if found[1] else "", answer)
     return _unwrapped(re.sub(r"^\s*[A-Za-z]\s*=\s*", "", text))
 
 

@@ -1,13 +1,20 @@
-"""Compares an answer with a problem's reference. Plain functions that run inside a worker process.
+r"""Compares an answer with a problem's reference. Plain functions that run inside a worker process.
 
 Each kind gives a `Judgement`; what a kind cannot compare is undecided, never incorrect.
+
+    math           a lone number (with or without words behind it) is compared as a number, all else by math-verify
+    reasoning_gym  a lone number as above, for its own scorers take "189 - 7" for 189; all else by the dataset's scorer
+    choice         one option letter
+    text           equal up to case and spaces
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,6 +27,7 @@ EVALUATES_ANSWERS = frozenset(
     {
         "binary_matrix",
         "codeio",
+        "composite",  # may hold any of the others
         "countdown",
         "intermediate_integration",
         "n_queens",
@@ -31,6 +39,17 @@ EVALUATES_ANSWERS = frozenset(
         "string_insertion",
     }
 )
+PROBES = ("I do not know", "zzz")  # no scorer may take these for right
+
+_NUMBER = re.compile(
+    r"(?P<sign>[-−+]?)\s*(?P<whole>\d{1,3}(?:(?:,|\{,\})\d{3})+|\d+)?(?P<decimals>\.\d+)?(?:/(?P<below>\d+))?\.?"
+    r"(?P<words>(?:[\s~]*%|[\s~(]+[A-Za-z][A-Za-z\s.²³^()-]*)?)"
+)
+_LATEX_FRACTION = re.compile(r"(?P<sign>[-−+]?)\\[dt]?frac\{(\d+)\}\{(\d+)\}")
+_PROSE = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
+_RELATION = re.compile(r"[=<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?\b")
+_VARIABLE = re.compile(r"^\s*\$?\s*([A-Za-z])\s*=\s*")
+_OPTION = re.compile(r"[(\[]?(?P<letter>[A-Ja-j])[)\].:]*(?:(?<=[)\].:])\s+\S.*)?", re.DOTALL)
 
 
 class Judgement(NamedTuple):
@@ -41,20 +60,66 @@ class Judgement(NamedTuple):
     reason: str = ""
 
 
+class Number(NamedTuple):
+    """A lone number, exactly, and the words behind it."""
+
+    value: Fraction
+    words: str
+
+
 def judge(answer: str, problem: Problem) -> Judgement:
     """Compares `answer` with the reference of `problem`."""
     return KINDS[problem.answer_kind](answer, problem)
 
 
+def warm_up() -> None:
+    """Imports what judging needs, so that no deadline counts it."""
+    import reasoning_gym
+
+    del reasoning_gym
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it would warn that its own time-outs are off
+    _parsed("1")
+
+
+def lone_number(text: str) -> Number | None:
+    r"""The number that `text` is, or None: "\$1,234.50 dollars" is one, "18 or 19" and "3 + 4" are none."""
+    text = plain(text)
+    if found := _LATEX_FRACTION.fullmatch(text):
+        return Number(_signed(found["sign"], Fraction(int(found[2]), int(found[3]))), "") if int(found[3]) else None
+    found = _NUMBER.fullmatch(text)
+    if found is None or not (found["whole"] or found["decimals"]) or re.search(r"\b(?:or|and|not)\b", found["words"]):
+        return None
+    if found["below"] is not None and (int(found["below"]) == 0 or found["decimals"]):
+        return None
+    digits = re.sub(r"[,{}]", "", found["whole"] or "0") + (found["decimals"] or "")
+    return Number(_signed(found["sign"], Fraction(digits) / int(found["below"] or 1)), " ".join(found["words"].split()))
+
+
+def _signed(sign: str, value: Fraction) -> Fraction:
+    return -value if sign in ("-", "−") else value
+
+
 def _reasoning_gym(answer: str, problem: Problem) -> Judgement:
+    if gold := lone_number(problem.answer):
+        return _numbers(gold, answer) or Judgement(Outcome.UNDECIDED, "reasoning_gym", "the answer is not one number")
     entry = json.loads(problem.entry)
-    scores = [float(_scorer(problem.family)(variant, entry)) for variant in dict.fromkeys((answer, plain(answer)))]
+    scores = [float(scorer(problem.family)(variant, entry)) for variant in dict.fromkeys((answer, plain(answer)))]
     return _decided(max(scores) >= 1.0, "reasoning_gym", f"score {max(scores):.2f}")
 
 
 def _math(answer: str, problem: Problem) -> Judgement:
+    ours, theirs = _VARIABLE.match(problem.answer), _VARIABLE.match(answer)
+    if ours and theirs and ours[1] != theirs[1]:
+        return Judgement(Outcome.INCORRECT, "math", f"{theirs[1]} = … where {ours[1]} = … is asked")
     if plain(answer) == plain(problem.answer):
         return Judgement(Outcome.CORRECT, "math:equal_text")
+    gold_number = lone_number(problem.answer)
+    if gold_number and (judgement := _numbers(gold_number, answer)):
+        return judgement
+    if len(_PROSE.findall(plain(answer))) >= 3:
+        return Judgement(Outcome.UNDECIDED, "math", "the answer is a sentence")
+    if _RELATION.search(plain(answer)) and not _RELATION.search(plain(problem.answer)):
+        return Judgement(Outcome.UNDECIDED, "math", "the answer is a relation, the reference is none")
     gold, found = _parsed(problem.answer), _parsed(answer)
     if not gold:
         return Judgement(Outcome.UNDECIDED, "math", "the reference is not an expression")
@@ -65,11 +130,21 @@ def _math(answer: str, problem: Problem) -> Judgement:
     return _decided(bool(math_verify.verify(gold, found, timeout_seconds=None)), "math:math_verify")
 
 
+def _numbers(gold: Number, answer: str) -> Judgement | None:
+    """The verdict where the reference is a lone number; None if the answer is not, or its unit needs thought."""
+    found = lone_number(answer)
+    if found is None or ("%" in (gold.words + found.words) and gold.value != found.value):
+        return None
+    if found.value == gold.value and gold.words and found.words and gold.words.casefold() != found.words.casefold():
+        return Judgement(Outcome.UNDECIDED, "number", f"{found.words!r} where {gold.words!r} is asked")
+    return _decided(found.value == gold.value, "number")
+
+
 def _choice(answer: str, problem: Problem) -> Judgement:
-    found = re.fullmatch(r"\W*([A-Ja-j])\b.*", plain(answer), re.DOTALL)
-    if found is None:
-        return Judgement(Outcome.UNDECIDED, "choice", "no option letter")
-    return _decided(found[1].upper() == plain(problem.answer).upper().strip("(). "), "choice")
+    found, gold = _OPTION.fullmatch(plain(answer)), _OPTION.fullmatch(plain(problem.answer))
+    if found is None or gold is None:
+        return Judgement(Outcome.UNDECIDED, "choice", "not one option letter")
+    return _decided(found["letter"].upper() == gold["letter"].upper(), "choice")
 
 
 def _text(answer: str, problem: Problem) -> Judgement:
@@ -89,7 +164,12 @@ def _decided(correct: bool, rule: str, reason: str = "") -> Judgement:
 
 
 @cache
-def _scorer(dataset: str) -> Callable[[str, dict[str, Any]], float]:
+def scorer(dataset: str) -> Callable[[str, dict[str, Any]], float]:
+    """reasoning-gym's own scorer of a dataset.
+
+    Raises:
+        ValueError: it would run the answer as code.
+    """
     import reasoning_gym
 
     if dataset in EVALUATES_ANSWERS:

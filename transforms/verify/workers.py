@@ -13,16 +13,24 @@ from functools import cache
 from pebble import ProcessExpired, ProcessPool
 
 from transforms.types import Outcome, Problem
-from transforms.verify.judge import Judgement, judge
+from transforms.verify.judge import Judgement, judge, warm_up
 
 
 def judge_within(answer: str, problem: Problem, deadline_seconds: float) -> Judgement:
-    """`judge` in a worker; undecided where it needs longer, crashes, or raises."""
+    """`judge` in a worker; undecided where it needs longer (twice), crashes, or raises."""
+    for _ in range(2):  # a busy machine may miss a deadline once
+        judgement = _judge_once(answer, problem, deadline_seconds)
+        if judgement.rule != "deadline":
+            break
+    return judgement
+
+
+def _judge_once(answer: str, problem: Problem, deadline_seconds: float) -> Judgement:
     future = _pool().schedule(judge, args=(answer, problem), timeout=deadline_seconds)
     try:
         return future.result()
     except Deadline:
-        return Judgement(Outcome.UNDECIDED, "deadline", f"no verdict within {deadline_seconds:g} s")
+        return Judgement(Outcome.UNDECIDED, "deadline", f"no verdict within {deadline_seconds:g} s, twice")
     except ProcessExpired as error:
         return Judgement(Outcome.UNDECIDED, "crash", f"the worker died: {error}")
     except Exception as error:  # whatever sympy or a scorer raises over model text is a reason, not a verdict
@@ -31,7 +39,7 @@ def judge_within(answer: str, problem: Problem, deadline_seconds: float) -> Judg
 
 @cache
 def _pool() -> ProcessPool:
-    pool = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"))
+    pool = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"), initializer=warm_up)
     atexit.register(_close, pool)
     return pool
 

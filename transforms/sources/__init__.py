@@ -1,0 +1,75 @@
+"""Where problems come from: reasoning-gym, JSON lines, Parquet, Hugging Face datasets.
+
+A source is planned once (is it there, does it have the named fields, how many rows?) and cut into
+slices; a slice is then read anywhere, row by row, as `Raw` values or drops.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from transforms.errors import InputError
+from transforms.sources import gym, jsonl, tables
+from transforms.sources.base import Jsonl, Planned, Raw, Slice, Source, as_text, row_name
+from transforms.types import Drop
+
+__all__ = [
+    "Jsonl",
+    "Raw",
+    "Slice",
+    "Source",
+    "as_text",
+    "plan",
+    "read",
+    "row_name",
+    "source_name",
+]
+
+_PLANNERS: dict[str, Callable[[Any, str, int, int], Planned]] = {
+    "reasoning_gym": gym.plan,
+    "jsonl": jsonl.plan,
+    "parquet": tables.plan_parquet,
+    "huggingface": tables.plan_hub,
+}
+_READERS: dict[str, Callable[[Slice], Iterator[Raw | Drop]]] = {
+    "reasoning_gym": gym.read,
+    "jsonl": jsonl.read,
+    "parquet": tables.read_parquet,
+    "huggingface": tables.read_hub,
+}
+
+
+def source_name(source: Any) -> str:
+    """The source's name: as given, else the dataset, else the file's name without its extensions."""
+    if source.name:
+        return source.name
+    if source.kind == "reasoning_gym":
+        return source.dataset
+    return os.path.basename(source.path.rstrip("/")).split(".")[0]
+
+
+def plan(source: Any, seed: int, shard_rows: int) -> tuple[list[Slice], dict[str, Any]]:
+    """The slices of a source, at most `shard_rows` rows each, and what identifies its content for the manifest.
+
+    Raises:
+        InputError: it cannot be read, is empty, or lacks a named field.
+        ConfigError: reasoning-gym has no such dataset, or refuses its configuration.
+    """
+    name = source_name(source)
+    seed = source.seed if source.kind == "reasoning_gym" and source.seed is not None else seed
+    planned = _PLANNERS[source.kind](source, name, seed, shard_rows)
+    if planned.num_rows == 0:
+        raise InputError(f"ingest.sources: {name} ({source.kind}) is empty")
+    stops = [start for start, _ in planned.starts[1:]] + [planned.num_rows]
+    slices = [
+        Slice(source, name, seed, start, stop, offset)
+        for (start, offset), stop in zip(planned.starts, stops, strict=True)
+    ]
+    return slices, {"name": name, "rows": planned.num_rows, **planned.identity}
+
+
+def read(piece: Slice) -> Iterator[Raw | Drop]:
+    """The rows of a slice; a drop for each that cannot be read."""
+    return _READERS[piece.source.kind](piece)

@@ -1,0 +1,122 @@
+"""Parquet files, and Hugging Face datasets by hub id or folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms import storage
+from transforms.errors import InputError
+from transforms.sources.base import (
+    HuggingFace,
+    Parquet,
+    Planned,
+    Raw,
+    Slice,
+    check_fields,
+    evenly,
+    from_columns,
+    unreadable,
+)
+from transforms.types import Drop, DropReason
+
+_BATCH_ROWS = 256
+
+
+def plan_parquet(source: Parquet, name: str, seed: int, shard_rows: int) -> Planned:
+    """Raises InputError if it is no Parquet file or lacks a column."""
+    with storage.open_read(source.path) as file:
+        parquet = _parquet(source.path, file)
+        check_fields(source, name, set(parquet.schema_arrow.names), "in its schema")
+        num_rows = parquet.metadata.num_rows
+    identity = {"path": os.path.basename(source.path), "sha256": storage.sha256_file(source.path)}
+    return evenly(num_rows, shard_rows, identity)
+
+
+def read_parquet(piece: Slice) -> Iterator[Raw | Drop]:
+    """The rows of a slice. Raises InputError if the file is damaged."""
+    path, columns = piece.source.path, piece.source.fields.columns()
+    with storage.open_read(path) as file:
+        start = 0
+        try:
+            for batch in _parquet(path, file).iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+                first, last = max(piece.start - start, 0), min(piece.stop - start, batch.num_rows)
+                if first < last:
+                    yield from _rows(piece, start + first, batch.slice(first, last - first))
+                start += batch.num_rows
+                if start >= piece.stop:
+                    return
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"cannot read {path}: {error}") from error
+
+
+def _parquet(path: str, file: BinaryIO) -> Any:
+    try:
+        return pq.ParquetFile(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
+def _rows(piece: Slice, start: int, batch: pa.RecordBatch) -> Iterator[Raw | Drop]:
+    """Rows of a batch. Text is decoded here, row by row: Arrow would fail for all rows where one is no UTF-8."""
+    columns = {name: _values(batch.column(name)) for name in batch.schema.names}
+    for number in range(batch.num_rows):
+        try:
+            values = {name: column[number] for name, column in columns.items()}
+            yield from_columns(piece, start + number, {name: _decoded(value) for name, value in values.items()})
+        except UnicodeDecodeError as error:
+            yield unreadable(piece, start + number, DropReason.INVALID_UTF8, str(error))
+
+
+def _values(column: Any) -> list[Any]:
+    text = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}.get(column.type)
+    return (
+        [_Text(value) if value is not None else None for value in column.cast(text).to_pylist()]
+        if text
+        else column.to_pylist()
+    )
+
+
+class _Text(bytes):
+    """The bytes of a text column."""
+
+
+def _decoded(value: Any) -> Any:
+    return value.decode("utf-8") if isinstance(value, _Text) else value
+
+
+def plan_hub(source: HuggingFace, name: str, seed: int, shard_rows: int) -> Planned:
+    """Raises InputError if it cannot be loaded or lacks a column. Its identity is the content of its columns."""
+    dataset = _hub(source)
+    check_fields(source, name, set(dataset.column_names), "in its schema")
+    digest = hashlib.sha256()
+    for row in dataset.select_columns(source.fields.columns()):
+        digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+    return evenly(len(dataset), shard_rows, {"path": os.path.basename(source.path), "sha256": digest.hexdigest()})
+
+
+def read_hub(piece: Slice) -> Iterator[Raw | Drop]:
+    """The rows of a slice."""
+    rows = _hub(piece.source).select_columns(piece.source.fields.columns()).select(range(piece.start, piece.stop))
+    for number, values in enumerate(rows, start=piece.start):
+        yield from_columns(piece, number, values)
+
+
+def _hub(source: HuggingFace) -> Any:
+    import datasets
+    from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+    datasets.disable_progress_bars()
+    try:
+        return datasets.load_dataset(source.path, source.subset, split=source.split, revision=source.revision)
+    except (OSError, ValueError, DatasetNotFoundError, DatasetGenerationError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"cannot load the dataset {source.path} (subset {source.subset}, split {source.split}): {reason}"
+        ) from error
