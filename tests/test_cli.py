@@ -101,16 +101,23 @@ def test_help_names_every_stage() -> None:
         assert stage in done.stdout
 
 
-def test_a_finished_stage_is_not_run_again_unless_forced_changed_or_damaged(pipeline: Run, tmp_path: Path) -> None:
-    assert "45 rows read" in pipeline("ingest").stderr
-    assert "nothing to do" in pipeline("ingest").stderr
-    assert "45 rows read" in pipeline("ingest", "--force").stderr
-    assert "46 rows read" in pipeline("ingest", "--set", "ingest.sources.0.size=41").stderr
-    assert "45 rows read" in pipeline("ingest").stderr
+def test_a_finished_stage_is_not_run_again_unless_forced_changed_or_damaged(
+    fake_params: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ingest(*overrides: str, force: bool = False) -> str:
+        context = Context(load(str(fake_params), list(overrides)), Paths(str(tmp_path / "data")), force=force)
+        run_stage("ingest", context)
+        return capsys.readouterr().err
+
+    assert "45 rows read" in ingest()
+    assert "nothing to do" in ingest()
+    assert "45 rows read" in ingest(force=True)
+    assert "46 rows read" in ingest("ingest.sources.0.size=41")
+    assert "45 rows read" in ingest()
     part = tmp_path / "data" / "problems" / "part-00000.parquet"
     part.write_bytes(part.read_bytes()[:-1])
-    assert "45 rows read" in pipeline("ingest").stderr
-    assert "nothing to do" in pipeline("ingest").stderr
+    assert "45 rows read" in ingest()
+    assert "nothing to do" in ingest()
 
 
 def test_a_full_disk_is_said_and_survived(fake_params: Path, tmp_path: Path) -> None:

@@ -183,9 +183,8 @@ def test_the_same_input_gives_the_same_bytes(pipeline: Callable[..., Any], tmp_p
     assert len(digests(tmp_path / "one")) > 10
 
 
-@pytest.mark.parametrize(
-    "after_parts", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow), 3]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("after_parts", [0, 1, 3])
 def test_a_stage_killed_half_way_goes_on_and_ends_with_the_same_bytes(
     pipeline: Callable[..., Any], fake_params: Path, tmp_path: Path, after_parts: int
 ) -> None:
