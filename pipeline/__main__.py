@@ -62,8 +62,9 @@ def _run(
 ) -> None:
     from pipeline.config import load
     from pipeline.paths import Paths
+    from pipeline.plans import Context
     from pipeline.runner import as_flags, check_flags
-    from pipeline.stages import Context, run_stage
+    from pipeline.stages import run_stage
     from transforms import storage
     from transforms.pruning import METHODS
 

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.config import load
 from pipeline.paths import Paths
-from pipeline.stages import Context, run_stage
+from pipeline.plans import Context
+from pipeline.stages import run_stage
 from pipeline.status import rows as status_rows
 from tests.conftest import REPO, STAGES
 from transforms.errors import InputError

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.code import code_version, imports, modules
 from pipeline.config import SECTIONS, load
 from pipeline.stages import STAGES
 from tests.conftest import REPO
@@ -34,24 +35,6 @@ FRAME = {
         "types",
     )
 }
-MODULE_OF = {"prune": "transforms/pruning/__init__.py", "verify": "transforms/verify/__init__.py"}
-
-
-def imported(path: Path) -> set[str]:
-    """Paths of the modules of this repo that a file imports."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
-        for name in names:
-            stem = REPO / name.replace(".", "/")
-            for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-                if file.exists():
-                    found.add(str(file.relative_to(REPO)))
-    return found
 
 
 def heavy(path: Path) -> set[str]:
@@ -71,9 +54,9 @@ def heavy(path: Path) -> set[str]:
 def test_imports_go_one_way(path: Path) -> None:
     name = str(path.relative_to(REPO))
     if name.startswith("transforms/"):
-        assert not any(module.startswith("pipeline/") for module in imported(path))
+        assert not any(module.startswith("pipeline/") for module in imports(name))
     if name == "transforms/types.py":
-        assert imported(path) == set()
+        assert imports(name) == []
     if name not in ("transforms/inference/vllm.py",):
         assert "vllm" not in heavy(path)
     if name not in ("transforms/inference/transformers.py", "transforms/models.py", "transforms/inference/quiet.py"):
@@ -131,23 +114,22 @@ def test_dvc_stages_are_complete(stage: str) -> None:
         assert dvc_keys(stage, method) == wanted
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("models", "report")])
-def test_dvc_names_the_code_that_makes_the_rows(stage: str) -> None:
-    start = MODULE_OF.get(stage, f"transforms/{stage}.py")
-    assert (REPO / start).exists()
-    closure, waiting = set(), [start]
-    if stage in ("generate", "score", "recheck"):
-        waiting.append("transforms/inference/handler.py")
-    while waiting:
-        module = waiting.pop()
-        if module not in closure:
-            closure.add(module)
-            waiting += imported(REPO / module)
-    deps = DVC["stages"][stage]["deps"]
-    methods = {f"transforms/pruning/{name}.py" for name in METHODS}  # named by the matrix
-    needed = closure - methods - {"transforms/__init__.py"} - (set() if stage == "ingest" else FRAME)
-    missing = {module for module in needed if not any(module == dep or module.startswith(f"{dep}/") for dep in deps)}
+def test_dvc_names_the_code_that_makes_the_rows(stage: str, method: str) -> None:
+    found = set(modules(stage, method if stage == "prune" else ""))
+    deps = [dep.replace("${item.method}", method) for dep in DVC["stages"][stage]["deps"]]
+    needed = found - {"transforms/__init__.py"} - (set() if stage == "ingest" else FRAME)
+    missing = {name for name in needed if not any(name == dep or name.startswith(f"{dep}/") for dep in deps)}
     assert not missing
+
+
+def test_another_method_is_no_part_of_a_methods_code() -> None:
+    assert "transforms/pruning/first_correct.py" in modules("prune", "first_correct")
+    assert "transforms/pruning/first_correct.py" not in modules("prune", "keep_all")
+    assert code_version("prune", "keep_all") != code_version("prune", "first_correct")
+    assert "transforms/inference/vllm.py" in modules("generate")
+    assert "transforms/emit.py" not in modules("generate")
 
 
 def test_stages_without_work_are_not_in_the_graph() -> None:

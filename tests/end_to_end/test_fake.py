@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.config import Params, load
 from pipeline.paths import Paths
-from pipeline.stages import Context, run_stage
+from pipeline.plans import Context
+from pipeline.stages import run_stage
 from tests.conftest import STAGES, digests
 from transforms.folders import StageFolder, read_rows
 from transforms.traces import Parts, split_thinking

@@ -1,0 +1,56 @@
+"""Which code makes a stage's rows: the modules that it imports, directly or not, and their checksum.
+
+dvc.yaml lists the same modules as the stage's deps; a test compares them.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pipeline
+from transforms.folders import fingerprint
+from transforms.pruning import METHODS
+
+ROOT = Path(pipeline.__file__).parent.parent
+ASKING = ("generate", "score", "recheck")  # stages with a model
+
+
+def code_version(stage: str, method: str = "") -> str:
+    """The package's version and the sha256 of the code that makes the stage's rows."""
+    sources = {name: (ROOT / name).read_text(encoding="utf-8") for name in modules(stage, method)}
+    return f"{pipeline.__version__}+{fingerprint(sources)[:16]}"
+
+
+def modules(stage: str, method: str = "") -> list[str]:
+    """Paths of the stage's modules below the root, sorted; of the pruning methods only `method`'s."""
+    others = {f"transforms/pruning/{name}.py" for name in METHODS} - {f"transforms/pruning/{method}.py"}
+    waiting = [_file("transforms.pruning" if stage == "prune" else f"transforms.{stage}")]
+    waiting += [f"transforms/pruning/{method}.py"] if stage == "prune" else []
+    waiting += [_file("transforms.inference.handler")] if stage in ASKING else []
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name and name not in found and name not in others:
+            found.add(name)
+            waiting += imports(name)
+    return sorted(found)
+
+
+@cache
+def imports(name: str) -> list[str]:
+    """Paths of this project's modules that the file `name` imports, anywhere in it."""
+    found = []
+    for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return sorted({path for path in map(_file, found) if path})
+
+
+def _file(module: str) -> str:
+    """The path of a module of this project below the root, or ""."""
+    stem = module.replace(".", "/")
+    return next((name for name in (f"{stem}.py", f"{stem}/__init__.py") if (ROOT / name).is_file()), "")

@@ -1,0 +1,246 @@
+"""Wires each stage: which folders it reads, and what it does with a shard. What it does there is in `transforms/`.
+
+`PLANS["segment"](context, "")` → the one plan that makes `data/steps` of `data/traces`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+
+from pipeline.config import Params, section
+from pipeline.paths import FOLDERS, Paths
+from transforms import emit, filter, folders, generate, ingest, recheck, score, segment, sources, verify
+from transforms.errors import InputError
+from transforms.folders import StageFolder
+from transforms.pruning import METHODS, prune
+from transforms.pruning.base import PruneInput
+from transforms.shards import Job, Shard, read_parts
+from transforms.types import (
+    Example,
+    KeptTrace,
+    Problem,
+    PrunedTrace,
+    RecheckedTrace,
+    SegmentedTrace,
+    Trace,
+    TraceScores,
+    Verdict,
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a command was given."""
+
+    params: Params
+    paths: Paths
+    flags: list[str] = field(default_factory=list)
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of a stage into one folder.
+
+    `inputs` is what the rows were made from: the content of each folder, and of those it was made from;
+    `config` is the part of the parameters they depend on. `ask` names the model that the job asks, and
+    `requests_per_row` how often, for the progress.
+    """
+
+    stage: str
+    folder: str
+    job: Job
+    shards: list[Shard]
+    inputs: dict[str, Any]
+    config: dict[str, Any]
+    method: str = ""
+    prepare: beam.PTransform | None = None
+    ask: str = ""
+    requests_per_row: int = 1
+    rows: int = 0
+
+    @property
+    def label(self) -> str:
+        """The stage, and the method where there are several."""
+        return f"{self.stage} {self.method}".strip()
+
+
+# One function a stage: Context, method → the plans to run.
+
+
+def plan_ingest(context: Context, method: str) -> Iterator[Plan]:
+    """problems/ from the sources."""
+    base, config = context.params.base, context.params.ingest
+    planned = [sources.plan(source, base.seed, base.shard_rows) for source in config.sources]
+    slices = [piece for pieces, _ in planned for piece in pieces]
+    yield Plan(
+        stage="ingest",
+        folder=context.paths.stage("problems"),
+        job=Job("ingest", Problem, partial(ingest.read_problems, config=config), lambda problem: [problem]),
+        shards=ingest.pack(slices, base.shard_rows),
+        inputs={"sources": [identity for _, identity in planned]},
+        config=section(context.params, "ingest"),
+        prepare=ingest.MarkDuplicates(config),
+    )
+
+
+def plan_generate(context: Context, method: str) -> Iterator[Plan]:
+    """traces/ from problems/ and the teacher."""
+    config = context.params.generate
+    job = Job(
+        "generate",
+        Trace,
+        partial(_first, Problem),
+        partial(generate.traces, config=config, model=context.params.models[config.model].model),
+        ask=partial(generate.requests, config=config),
+        outputs_per_row=config.samples_per_problem,
+    )
+    yield _plan(context, "generate", job, ["problems"], ask=config.model, requests_per_row=config.samples_per_problem)
+
+
+def plan_verify(context: Context, method: str) -> Iterator[Plan]:
+    """verdicts/ from traces/."""
+    yield _plan(
+        context,
+        "verify",
+        Job("verify", Verdict, partial(_first, Trace), partial(verify.verify, config=context.params.verify)),
+        ["traces"],
+    )
+
+
+def plan_segment(context: Context, method: str) -> Iterator[Plan]:
+    """steps/ from traces/."""
+    job = Job(
+        "segment", SegmentedTrace, partial(_first, Trace), partial(segment.segment, config=context.params.segment)
+    )
+    yield _plan(context, "segment", job, ["traces"])
+
+
+def plan_score(context: Context, method: str) -> Iterator[Plan]:
+    """scores/ from steps/ and the scorer."""
+    config = context.params.score
+    job = Job(
+        "score",
+        TraceScores,
+        partial(_first, SegmentedTrace),
+        partial(_score, model=context.params.models[config.model].model),
+        ask=lambda trace: [score.score_request(trace.prompt, trace.thinking, trace.response)],
+    )
+    yield _plan(context, "score", job, ["steps"], ask=config.model)
+
+
+def plan_prune(context: Context, method: str) -> Iterator[Plan]:
+    """pruned/METHOD/ from steps/ and scores/."""
+    config = context.params.prune.option(method)
+    inputs = ["steps", "scores"] if "scores" in METHODS[method].NEEDS else ["steps"]
+    read = _steps_and_scores if len(inputs) == 2 else _steps_only
+    job = Job("prune", PrunedTrace, read, partial(prune, method=method, config=config))
+    yield _plan(context, "prune", job, inputs, method)
+
+
+def plan_recheck(context: Context, method: str) -> Iterator[Plan]:
+    """rechecked/METHOD/ from pruned/METHOD/ and the scorer."""
+    config = context.params.recheck
+    job = Job(
+        "recheck",
+        RecheckedTrace,
+        partial(_first, PrunedTrace),
+        partial(recheck.recheck, config=config),
+        ask=recheck.requests,
+    )
+    yield _plan(context, "recheck", job, [f"pruned/{method}"], method, ask=config.model, requests_per_row=2)
+
+
+def plan_filter(context: Context, method: str) -> Iterator[Plan]:
+    """kept/ from rechecked/ and verdicts/."""
+    methods = context.params.prune.methods
+    job = Job("filter", KeptTrace, filter.read_versions, filter.keep)
+    prepare = filter.ChooseVersions(context.params.filter, methods)
+    yield _plan(context, "filter", job, [*(f"rechecked/{name}" for name in methods), "verdicts"], prepare=prepare)
+
+
+def plan_emit(context: Context, method: str) -> Iterator[Plan]:
+    """shards/FORMAT/ from kept/, one plan a format."""
+    config, seed = context.params.emit, context.params.base.seed
+    for name in config.formats:
+        job = Job(
+            "emit",
+            Example,
+            partial(_first, KeptTrace),
+            partial(emit.emit, format_name=name),
+            splits=emit.SPLITS,
+            split=partial(emit.split_of, validation_share=config.validation_share, seed=seed),
+        )
+        yield _plan(context, "emit", job, ["kept"], folder=f"shards/{name}")
+
+
+PLANS: dict[str, Callable[[Context, str], Iterator[Plan]]] = {
+    "ingest": plan_ingest,
+    "generate": plan_generate,
+    "verify": plan_verify,
+    "segment": plan_segment,
+    "score": plan_score,
+    "prune": plan_prune,
+    "recheck": plan_recheck,
+    "filter": plan_filter,
+    "emit": plan_emit,
+}
+
+
+def _plan(
+    context: Context, stage: str, job: Job, reads: list[str], method: str = "", folder: str = "", **more: Any
+) -> Plan:
+    """A plan over folders whose parts have the same numbers."""
+    given = {name: StageFolder(context.paths.stage(*name.split("/"))) for name in reads}
+    paths = list(zip(*(one.part_paths() for one in given.values()), strict=True))
+    return Plan(
+        stage=stage,
+        folder=context.paths.stage(*(folder or FOLDERS[stage]).split("/"))
+        if folder or not method
+        else context.paths.stage(FOLDERS[stage], method),
+        job=job,
+        shards=[Shard(index, source) for index, source in enumerate(paths)],
+        inputs=_lineage(given),
+        config=section(context.params, stage, method) | ({"method_version": METHODS[method].VERSION} if method else {}),
+        method=method,
+        rows=next(iter(given.values())).num_rows(),
+        **more,
+    )
+
+
+def _lineage(given: dict[str, StageFolder]) -> dict[str, str]:
+    """The content of the given folders and of all they were made from.
+
+    Raises:
+        InputError: two of them were made from different runs of the same stage, so their rows do not belong together.
+    """
+    lineage: dict[str, str] = {}
+    for name, folder in given.items():
+        for ancestor, content in (folder.finished_manifest()["inputs"] | {name: folder.content()}).items():
+            if ancestor != "sources" and lineage.setdefault(ancestor, content) != content:
+                raise InputError(
+                    f"{folder.path} was made from another {ancestor} than {', '.join(set(given) - {name})}: "
+                    "run the stages in between again, or `dvc repro`"
+                )
+    return lineage
+
+
+def _first(record: type, shard: Shard) -> Iterator[Any]:
+    return folders.read_part(record, shard.source[0])
+
+
+def _steps_only(shard: Shard) -> Iterator[PruneInput]:
+    return (PruneInput(trace, None) for trace in _first(SegmentedTrace, shard))
+
+
+def _steps_and_scores(shard: Shard) -> Iterator[PruneInput]:
+    return (PruneInput(*row) for row in read_parts(SegmentedTrace, TraceScores, shard=shard))
+
+
+def _score(trace: SegmentedTrace, responses: list[Any], model: str) -> Iterator[Any]:
+    return score.score(trace, responses[0], model)
