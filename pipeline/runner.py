@@ -91,6 +91,8 @@ def run(
         result = pipeline.run()
         result.wait_until_finish()
     except Exception as error:  # the runner's own exception types differ; ours are marked inside their text
+        if str(error).startswith("KeyboardInterrupt"):
+            raise KeyboardInterrupt from None
         found = unmark(f"{error}")
         if found is None:
             raise

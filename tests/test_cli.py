@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,32 @@ def test_rows_of_different_runs_are_not_joined(fake_params: Path, tmp_path: Path
     states = {row[0]: row[1] for row in status_rows(params, paths)}
     assert states["verify"] == "done"
     assert states["segment"].startswith("stale: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_is_no_traceback(pipeline: Run, fake_params: Path, tmp_path: Path, number: signal.Signals) -> None:
+    pipeline("ingest")
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "generate",
+        "--params",
+        str(fake_params),
+        "--data",
+        str(tmp_path / "data"),
+    ]
+    command += ["--set", "models.teacher.delay_seconds=0.5"]
+    process = subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "data").glob("cache/*/*.json")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; run the command again to go on" in said
+    assert "Traceback" not in said
 
 
 def test_no_usable_row_is_an_error(pipeline: Run, tmp_path: Path) -> None:
