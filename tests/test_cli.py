@@ -39,6 +39,7 @@ Run = Callable[..., Any]
         (("ingest", "--set", "runner.name=foo"), 2, "Beam has no such runner"),
         (("ingest", "--data", ""), 2, "must name a folder"),
         (("ingest", "--data", "foo://bar/x"), 2, "no filesystem is installed for it"),
+        (("ingest", "--set", "base.a\nb=1"), 2, "unknown key"),
         (("ingest", "--set", "base.seed=2001-99-99"), 2, "the value is not YAML"),
         (("ingest", "--set", f"base.seed={'9' * 5000}"), 2, "the value is not YAML"),
         (("ingest", "--set", "base.seed=" + "[" * 3000), 2, "the value is not YAML"),
