@@ -18,6 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := repro
 
 repro: $(STAMP)
+	@python -m pipeline check
 	@dvc repro
 	@python -m pipeline status
 
@@ -42,11 +43,11 @@ $(STAMP): setup.py
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Installing into $(VENV) with the extra [$(EXTRA)]: 1 to 3 minutes, about 4.5 GB …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@pip install --quiet --editable '.[$(EXTRA),dev]' || { test $(EXTRA) = cpu \
+	@pip install -qq --editable '.[$(EXTRA),dev]' || { test $(EXTRA) = cpu \
 	  && echo "Trying again with torch from PyTorch's own index …" \
-	  && pip install --quiet 'torch==2.13.*' --index-url $(TORCH_CPU_INDEX) \
-	  && pip install --quiet --editable '.[cpu,dev]'; }
-	@test $(EXTRA) = gpu || pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	  && pip install -qq 'torch==2.13.*' --index-url $(TORCH_CPU_INDEX) \
+	  && pip install -qq --editable '.[cpu,dev]'; }
+	@test $(EXTRA) = gpu || pip uninstall -qq --yes torchvision torchaudio torchcodec
 	@touch $@
 
 clean:

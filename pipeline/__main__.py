@@ -64,13 +64,11 @@ def _run(
     from pipeline.config import load
     from pipeline.paths import Paths
     from pipeline.plans import Context
-    from pipeline.runner import as_flags, check_flags
     from pipeline.stages import run_stage
     from transforms import storage
     from transforms.pruning import METHODS
 
     loaded = load(params, override)
-    check_flags(as_flags(loaded.runner.options) + flags)
     if not data:
         raise ConfigError("--data '': must name a folder")
     storage.check(data)
@@ -112,6 +110,14 @@ def _add_stage(name: str) -> None:
 
 for stage_name in HELP:
     _add_stage(stage_name)
+
+
+@app.command(help="Check the parameter file, as `make repro` does before it starts.")
+def check(params: ParamsFile = "params.yaml") -> None:
+    """Exit code 2 and one line if something is wrong or missing."""
+    from pipeline.config import check_complete
+
+    check_complete(params)
 
 
 @app.command(help="Show what is done, unfinished and dropped, and what it took.")

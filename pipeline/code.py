@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 
 import pipeline
+from pipeline.config import ASKING
 from transforms.folders import fingerprint
 from transforms.pruning import METHODS
 
 ROOT = Path(pipeline.__file__).parent.parent
-ASKING = ("generate", "score", "recheck")  # stages with a model
 
 
 def code_version(stage: str, method: str = "") -> str:

@@ -22,6 +22,7 @@ from transforms.filter import Config as Filter
 from transforms.generate import Config as Generate
 from transforms.inference.engine import GENERATES, SCORES, Model
 from transforms.ingest import Config as Ingest
+from transforms.models import check_name
 from transforms.pruning import METHODS
 from transforms.recheck import Config as Recheck
 from transforms.score import Config as Score
@@ -29,6 +30,8 @@ from transforms.segment import Config as Segment
 from transforms.verify import Config as Verify
 
 PARAMS_FILE = "params.yaml"
+MISSING = "(default)"
+ASKING = ("generate", "score", "recheck")  # the stages that ask a model
 
 
 class Base(Config):
@@ -160,7 +163,7 @@ def section(params: Params, stage: str, method: str = "") -> dict[str, Any]:
     for key in SECTIONS[stage]:
         if "{" in key:
             key = key.replace("{method}", method)
-            for stage_name in ("generate", "score", "recheck"):
+            for stage_name in ASKING:
                 key = key.replace(f"{{{stage_name}.model}}", getattr(params, stage_name).model)
         value: Any = values
         for part in key.split("."):
@@ -187,7 +190,26 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
         raise ConfigError(f"{path}: holds no groups (base, models, ingest, …)")
     for override in overrides or []:
         _override(values, override)
-    return _validated(Params, values, ())
+    params: Params = _validated(Params, values, ())
+    for name, model in params.models.items():
+        if model.engine != "fake":
+            try:
+                check_name(model.model)
+            except ConfigError as error:
+                raise ConfigError(f"models.{name}.model = {model.model!r}: {error}") from None
+    return params
+
+
+def check_complete(path: str) -> None:
+    """Raises ConfigError if the file leaves out a key that dvc.yaml needs; a stage alone would take the default."""
+    params = load(path)
+    with open(path, encoding="utf-8") as file:
+        values = YAML(typ="safe", pure=True).load(file)
+    for stage in SECTIONS:
+        for method in params.prune.methods:
+            for key in [f"{stage}.model"] * (stage in ASKING) + list(section(params, stage, method)):
+                if _value(values, key.split(".")) == MISSING:
+                    raise ConfigError(f"{path}: {key} is missing; DVC needs it there, even if it is its default")
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -223,7 +245,20 @@ def _validated(kind: type[Config], values: Any, where: tuple[str, ...]) -> Any:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_line(item, values, where) for item in error.errors()[:3])) from None
+        raise ConfigError("; ".join(_line(item, values, where) for item in _telling(error.errors())[:3])) from None
+
+
+def _telling(errors: list[Any]) -> list[Any]:
+    """The errors but for those that only follow from another one, as a list being too short without its wrong items."""
+    inner = [error["loc"] for error in errors]
+    return [
+        error
+        for error in errors
+        if not (
+            error["type"] == "too_short"
+            and any(len(loc) > len(error["loc"]) and loc[: len(error["loc"])] == error["loc"] for loc in inner)
+        )
+    ]
 
 
 def _line(error: Any, values: Any, where: tuple[str, ...]) -> str:
@@ -237,13 +272,23 @@ def _line(error: Any, values: Any, where: tuple[str, ...]) -> str:
         key = context["key"].split(".")
     elif error["type"] == "unknown_key":
         key.append(context["key"])
-    message = error["msg"][0].lower() + error["msg"][1:]
+    message = _IN_YAML.get(error["type"]) or error["msg"][0].lower() + error["msg"][1:]
     if error["type"] == "union_tag_invalid":
         message = f"allowed: {context['expected_tags']}"
     if error["type"] in ("missing", "union_tag_not_found"):
         return f"{'.'.join(key)}: missing; it has no default"
     value = _value(values, key[len(where) :])
     return f"{'.'.join(key) or PARAMS_FILE} = {_short(value)}: {message}"
+
+
+# pydantic's words for Python's types, in YAML's.
+_IN_YAML = {
+    "too_short": "must have at least one entry",
+    "tuple_type": "must be a list: [one, two]",
+    "dict_type": "must be a group of keys",
+    "model_type": "must be a group of keys",
+    "model_attributes_type": "must be a group of keys",
+}
 
 
 def _path(loc: tuple[Any, ...], values: Any, all_there: bool) -> list[str]:
@@ -266,7 +311,7 @@ def _value(values: Any, key: list[str]) -> Any:
         elif isinstance(values, list | tuple) and part.isdecimal() and int(part) < len(values):
             values = values[int(part)]
         else:
-            return "(default)"
+            return MISSING
     return values
 
 

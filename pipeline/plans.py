@@ -12,6 +12,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipeline import runner
 from pipeline.config import Params, section
 from pipeline.paths import FOLDERS, Paths
 from transforms import emit, filter, folders, generate, ingest, recheck, score, segment, sources, verify
@@ -41,6 +42,11 @@ class Context:
     paths: Paths
     flags: list[str] = field(default_factory=list)
     force: bool = False
+
+    def new_pipeline(self) -> beam.Pipeline:
+        """An empty pipeline on the configured runner. Raises ConfigError."""
+        settings = self.params.runner
+        return runner.new_pipeline(settings.name, settings.workers, settings.options, self.flags)
 
 
 @dataclass(frozen=True)
@@ -172,7 +178,7 @@ def plan_emit(context: Context, method: str) -> Iterator[Plan]:
             "emit",
             Example,
             partial(_first, KeptTrace),
-            partial(emit.emit, format_name=name),
+            partial(emit.emit, format_name=name, instruction=config.instruction),
             splits=emit.SPLITS,
             split=partial(emit.split_of, validation_share=config.validation_share, seed=seed),
         )

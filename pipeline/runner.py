@@ -64,28 +64,33 @@ def as_flags(options: dict[str, Any]) -> list[str]:
     return flags
 
 
-def run(
-    build: Callable[[beam.Pipeline], Any], name: str, workers: int, options: dict[str, Any], flags: list[str]
-) -> dict[str, int]:
-    """Builds and runs a pipeline; returns its counters by name.
+def new_pipeline(name: str, workers: int, options: dict[str, Any], flags: list[str]) -> beam.Pipeline:
+    """An empty pipeline for the runner. Also the check that the runner and all options are what Beam takes.
 
     Raises:
-        UserError: what a worker raised.
-        ConfigError: a runner or an option that Beam does not take.
+        ConfigError: they are not.
     """
     flags = as_flags(options) + flags
     check_flags(flags)
     if name == "direct":
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # failures are raised below, not also logged
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # failures are raised, not also logged
         runner: Any = FnApiRunner()
         mode = "multi_processing" if workers > 1 else "in_memory"
         flags = [*flags, f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
     else:
         runner = _create_runner(name)
     try:
-        pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(flags))
+        return beam.Pipeline(runner=runner, options=PipelineOptions(flags))
     except ValueError as error:
         raise ConfigError(f"runner.options: {' '.join(str(error).split())}") from error
+
+
+def run(pipeline: beam.Pipeline, build: Callable[[beam.Pipeline], Any]) -> dict[str, int]:
+    """Builds and runs a pipeline; returns its counters by name.
+
+    Raises:
+        UserError: what a worker raised.
+    """
     try:
         build(pipeline)
         result = pipeline.run()

@@ -40,6 +40,7 @@ def run_stage(stage: str, context: Context, method: str = "") -> list[dict[str, 
     Raises:
         UserError: a message that says what to do.
     """
+    context.new_pipeline()  # a runner that cannot be had must not cost an output
     if stage == "models":
         return [fetch_models(context)]
     if stage == "report":
@@ -100,8 +101,7 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
         # A stage that looks at all rows to decide about one needs all shards, and then writes the missing ones.
         shards = plan.shards if plan.prepare else missing
         build = partial(_build, shards=shards, plan=plan, finished=frozenset(finished), engine=engine)
-        settings = context.params.runner
-        counters = runner.run(build, settings.name, settings.workers, settings.options, context.flags)
+        counters = runner.run(context.new_pipeline(), build)
     manifest = folder.finish(about, len(plan.shards), plan.job.outputs_per_row)
     seconds = _log(context, plan.stage, plan.method, started, {"rows": manifest["rows"], "engine": counters})
     _say(f"{label}: {_summed(manifest['rows'], plan.folder)} ({seconds:.1f} s)")

@@ -20,6 +20,7 @@ def show(params: Params, paths: Paths) -> None:
     """Prints a table of all stages."""
     table = Table("stage", "state", "rows", "dropped", "time", "model", box=SIMPLE_HEAD)
     table.columns[0].no_wrap = table.columns[2].no_wrap = True
+    table.columns[3].overflow = "fold"
     for row in rows(params, paths):
         table.add_row(*row)
     Console().print(table)
@@ -70,8 +71,8 @@ def _state(folder: StageFolder, paths: Paths) -> tuple[str, str, str]:
     dropped = ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items())
     for name, content in manifest["inputs"].items():
         source = StageFolder(paths.stage(*name.split("/")))
-        if name != "sources" and source.manifest() is not None and source.content() != content:
-            return f"stale: {name} changed since", f"{counts['read']} → {counts['kept']}", dropped
+        if name != "sources" and (source.manifest() is None or source.content() != content):
+            return f"stale: {name} changed", f"{counts['read']} → {counts['kept']}", dropped
     return "done", f"{counts['read']} → {counts['kept']}", dropped
 
 

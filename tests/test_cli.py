@@ -17,8 +17,8 @@ from pipeline.paths import Paths
 from pipeline.plans import Context
 from pipeline.stages import run_stage
 from pipeline.status import rows as status_rows
-from tests.conftest import REPO, STAGES
-from transforms.errors import InputError
+from tests.conftest import REPO, STAGES, digests
+from transforms.errors import ConfigError, InputError
 
 Run = Callable[..., Any]
 
@@ -36,6 +36,11 @@ Run = Callable[..., Any]
         (("ingest", "--set", "runner.options={number_of_worker_harness_threads: abc}"), 2, "invalid int value: 'abc'"),
         (("ingest", "--set", "runner.options={a: !!binary /w==}"), 2, "runner.options"),
         (("ingest", "--set", "runner.options=&a {b: *a}"), 2, "runner.options"),
+        (
+            ("models", "--set", "models.more={engine: vllm, model: qwen2.5-coder}"),
+            2,
+            "models.more.model = 'qwen2.5-coder': neither",
+        ),
         (("ingest", "--set", "runner.name=foo"), 2, "Beam has no such runner"),
         (("ingest", "--data", ""), 2, "must name a folder"),
         (("ingest", "--data", "foo://bar/x"), 2, "no filesystem is installed for it"),
@@ -78,6 +83,11 @@ def test_rows_of_different_runs_are_not_joined(fake_params: Path, tmp_path: Path
     assert states["segment"].startswith("stale: ")
 
 
+def not_ignoring_interrupts() -> None:
+    """As from a terminal; a shell's background job, as tests may be, ignores SIGINT and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_is_no_traceback(pipeline: Run, fake_params: Path, tmp_path: Path, number: signal.Signals) -> None:
@@ -93,7 +103,7 @@ def test_an_interrupt_is_no_traceback(pipeline: Run, fake_params: Path, tmp_path
         str(tmp_path / "data"),
     ]
     command += ["--set", "models.teacher.delay_seconds=0.5"]
-    process = subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True, preexec_fn=not_ignoring_interrupts)
     while not list((tmp_path / "data").glob("cache/*/*.json")):
         assert process.poll() is None
         time.sleep(0.05)
@@ -109,6 +119,24 @@ def test_no_usable_row_is_an_error(pipeline: Run, tmp_path: Path) -> None:
     done = pipeline("ingest", "--set", f"ingest.sources=[{{kind: jsonl, path: {tmp_path}/a.jsonl}}]")
     assert done.returncode == 1
     assert "no row of the sources is a problem that can be used" in done.stderr
+
+
+def test_a_wrong_runner_costs_no_output(fake_params: Path, tmp_path: Path) -> None:
+    paths = Paths(str(tmp_path / "data"))
+    run_stage("ingest", Context(load(str(fake_params)), paths))
+    before = digests(tmp_path / "data")
+    with pytest.raises(ConfigError, match=r"runner\.name = 'foo'"):
+        run_stage("ingest", Context(load(str(fake_params), ["runner.name=foo", "base.seed=3"]), paths, force=True))
+    assert digests(tmp_path / "data") == before
+
+
+def test_check_names_what_dvc_misses(pipeline: Run, fake_params: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "check"]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run([*command, "--params", str(fake_params)], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is missing; DVC needs it there" in done.stderr
 
 
 def test_help_names_every_stage() -> None:
@@ -179,8 +207,6 @@ def test_options_go_to_beam(pipeline: Run) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [2])
 def test_two_workers_give_the_same_bytes(pipeline: Run, tmp_path: Path, workers: int) -> None:
-    from tests.conftest import digests
-
     for name, more in (("one", ()), ("two", ("--set", f"runner.workers={workers}"))):
         for stage in ("ingest", "generate"):
             done = pipeline(stage, *more, data=tmp_path / name)

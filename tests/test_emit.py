@@ -33,6 +33,8 @@ def kept(problem_id: str = "p") -> KeptTrace:
 def test_messages() -> None:
     (example,) = emit(kept(), "messages")
     assert example.messages == (Message("user", "2 + 3?"), Message("assistant", "<think>\na\n</think>\n\nIt is 5."))
+    (other,) = emit(kept(), "messages", "Be brief.")
+    assert other.messages[0] == Message("user", "What is 2 + 3?\n\nBe brief.")
     assert (example.num_thinking_tokens, example.num_thinking_tokens_original) == (4, 9)
 
 

@@ -125,6 +125,9 @@ def test_first_correct(text: str, config: Config, kept: str) -> None:
         ("If x is 17 then it fails.", "", []),
         ("Step 2: 17 apples are unripe.", "", []),
         ("Is the answer = 17?", "", []),
+        ("so r = 45", "4*r - 45 = 135", ["45"]),
+        ("r = 45", "Let r = 45.", []),
+        ("Step 3: add them, which is \\( 6 + 27 = 33 \\).", "", ["33"]),
         ("\\(q = 36\\)", "", ["36"]),
     ],
 )

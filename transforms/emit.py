@@ -16,14 +16,18 @@ from transforms.configuration import combination
 from transforms.folders import SPLITS
 from transforms.formats import FORMATS
 from transforms.seeding import unit_interval
-from transforms.types import Example, KeptTrace
+from transforms.types import Example, KeptTrace, with_instruction
 
 
 class Config(BaseConfig):
-    """`validation_share` of the problems goes to the validation split, as chance has it."""
+    """`validation_share` of the problems goes to the validation split, as chance has it.
+
+    `instruction` follows the question in the examples; null: the prompt as the teacher was asked.
+    """
 
     formats: tuple[Literal["messages"], ...] = Field(("messages",), min_length=1, strict=False)
     validation_share: float = Field(0.1, ge=0, lt=1)
+    instruction: str | None = None
 
     @field_validator("formats")
     @classmethod
@@ -33,9 +37,10 @@ class Config(BaseConfig):
         return formats
 
 
-def emit(trace: KeptTrace, format_name: str) -> Iterator[Example]:
+def emit(trace: KeptTrace, format_name: str, instruction: str | None = None) -> Iterator[Example]:
     """The example of one kept trace."""
-    yield FORMATS[format_name].render(trace)
+    asked = trace.prompt if instruction is None else with_instruction(trace.problem, instruction)
+    yield FORMATS[format_name].render(trace, asked)
 
 
 def split_of(example: Example, validation_share: float, seed: int) -> str:

@@ -101,11 +101,11 @@ def choose(
         elif wanted is not None and version.method != wanted:
             reason, detail = DropReason.NOT_CHOSEN, "another method is chosen"
         elif version.trace_id in traces:
-            reason, detail = DropReason.NOT_CHOSEN, "another version of the trace is shorter"
+            reason, detail = DropReason.NOT_CHOSEN, "another version of the trace is as short or shorter"
         elif version.text in seen:
             reason = DropReason.DUPLICATE_TRACE
         elif len(traces) >= max_per_problem:
-            reason, detail = DropReason.NOT_CHOSEN, f"the problem has {max_per_problem} shorter"
+            reason, detail = DropReason.NOT_CHOSEN, f"the problem has {max_per_problem} as short or shorter"
         else:
             seen.add(version.text)
             traces.add(version.trace_id)

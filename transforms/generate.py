@@ -15,7 +15,7 @@ from pydantic import Field
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import Completion, Failure, GenerateRequest, Sampling
 from transforms.traces import Thinking, Unparsable, split_thinking
-from transforms.types import Drop, DropReason, Message, Problem, Trace, drop
+from transforms.types import Drop, DropReason, Message, Problem, Trace, drop, with_instruction
 
 
 class Config(BaseConfig):
@@ -29,14 +29,9 @@ class Config(BaseConfig):
     thinking: Thinking = "auto"
 
 
-def prompt_of(problem: Problem, config: Config) -> str:
-    """What the teacher is shown."""
-    return f"{problem.question.strip()}\n\n{config.instruction}".strip()
-
-
 def requests(problem: Problem, config: Config) -> list[GenerateRequest]:
     """One request a sample."""
-    messages = (Message("user", prompt_of(problem, config)),)
+    messages = (Message("user", with_instruction(problem, config.instruction)),)
     return [GenerateRequest(messages, config.sampling, sample) for sample in range(config.samples_per_problem)]
 
 
@@ -66,7 +61,7 @@ def _trace(problem: Problem, sample: int, completion: Completion | Failure, conf
         problem=problem,
         sample=sample,
         model=model,
-        prompt=prompt_of(problem, config),
+        prompt=with_instruction(problem, config.instruction),
         raw=raw,
         thinking=parts.thinking,
         response=parts.response,

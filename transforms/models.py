@@ -10,6 +10,7 @@ killed goes on from the last finished step.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -67,6 +68,17 @@ PACKAGE_MODELS = {
 }
 
 
+def check_name(model: str) -> None:
+    """Raises ConfigError if `model` is neither a package model, nor a folder here, nor looks like a hub id."""
+    if model in PACKAGE_MODELS or os.path.isdir(model) or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
+        return
+    near = difflib.get_close_matches(model, PACKAGE_MODELS, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    raise ConfigError(
+        f"neither a folder here, nor a hub id (owner/name), nor a package model; {guess}package models: {', '.join(PACKAGE_MODELS)}"
+    )
+
+
 def resolve(model: str, models_folder: str) -> str:
     """Where a model's files are: the folder of a package model, a folder as given, or the hub id itself.
 
@@ -74,20 +86,15 @@ def resolve(model: str, models_folder: str) -> str:
         ConfigError: it is none of these.
         ModelError: a package model that has not been fetched.
     """
-    if model in PACKAGE_MODELS:
-        folder = os.path.join(models_folder, model)
-        if not os.path.exists(os.path.join(folder, ORIGIN)):
-            raise ModelError(
-                f"{model} is not in {models_folder}: run `python -m pipeline models` first, or `dvc repro`"
-            )
-        return os.path.abspath(folder)
-    if os.path.isdir(model):
-        return os.path.abspath(model)
-    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
-        return model
-    raise ConfigError(
-        f"model = {model!r}: neither a folder here, nor a hub id (owner/name), nor a package model; package models: {', '.join(PACKAGE_MODELS)}"
-    )
+    check_name(model)
+    if model not in PACKAGE_MODELS:
+        return os.path.abspath(model) if os.path.isdir(model) else model
+    folder = os.path.join(models_folder, model)
+    if not os.path.exists(os.path.join(folder, ORIGIN)):
+        raise ModelError(
+            f"{model} is not in {models_folder}: run `python -m pipeline models` first, with the same --data, or `dvc repro`"
+        )
+    return os.path.abspath(folder)
 
 
 def identity(model: Any, folder: str) -> dict[str, Any]:

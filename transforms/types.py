@@ -70,6 +70,11 @@ class Problem:
     entry: str
 
 
+def with_instruction(problem: Problem, instruction: str) -> str:
+    """The question and what to do with it, as a prompt."""
+    return f"{problem.question.strip()}\n\n{instruction}".strip()
+
+
 @dataclass(frozen=True)
 class Trace:
     """One answer of a teacher. `raw` is its text unmodified; `thinking` and `response` are parts of it."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 from transforms.types import Example, KeptTrace, Message
 
 
-def render(trace: KeptTrace) -> Example:
-    """The training example of one kept trace."""
+def render(trace: KeptTrace, prompt: str) -> Example:
+    """The training example of one kept trace, as the answer to `prompt`."""
     answer = f"<think>\n{trace.thinking.strip()}\n</think>\n\n{trace.response}"
     return Example(
         id=trace.id,
         problem_id=trace.problem.id,
-        messages=(Message("user", trace.prompt), Message("assistant", answer)),
+        messages=(Message("user", prompt), Message("assistant", answer)),
         source=trace.problem.source,
         family=trace.problem.family,
         model=trace.model,

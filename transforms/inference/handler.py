@@ -22,6 +22,8 @@ from transforms.shards import Answers, Batch
 
 _NO_ANSWER = Failure("engine_error", "the engine gave no answer")
 
+_SHAPE = "{{desc}}: {{n_fmt}}/{{total_fmt}} requests{{postfix}} [{{elapsed}} gone{left}]"
+
 
 class LazyEngine:
     """Makes the engine when it is first wanted."""
@@ -150,9 +152,9 @@ class Progress:
         self._tokens = self._failures = self._cached = 0
         self._started: float | None = None
         terminal = sys.stderr.isatty()
-        shape = "{desc}: {n_fmt}/{total_fmt} requests{postfix} [{elapsed} gone, {remaining} left]"
+        self._answered = 0
         self._bar = tqdm(
-            total=total, desc=label, file=sys.stderr if terminal else _Lines(), bar_format=shape, dynamic_ncols=terminal,
+            total=total, desc=label, file=sys.stderr if terminal else _Lines(), bar_format=_SHAPE.format(left=""), dynamic_ncols=terminal,
             mininterval=0.5 if terminal else 30, maxinterval=1 if terminal else 30, leave=True,
         )  # fmt: skip
 
@@ -175,6 +177,9 @@ class Progress:
 
     def answered(self, response: Response) -> None:
         """The model answered one request."""
+        self._answered += 1
+        if self._answered == 8:  # before, the time left would be a guess from the shortest answers
+            self._bar.bar_format = _SHAPE.format(left=", {remaining} left")
         self._tokens += num_tokens(response)
         self._failures += isinstance(response, Failure)
         self._refresh()

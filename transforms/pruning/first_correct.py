@@ -29,14 +29,13 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
 _VALUE = r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))(?!\s*(?:[-+*/×÷]|\\(?:times|div|cdot)))"  # "3 + 4" concludes nothing yet
 _WRAPPED = r"(?:\\text\{|[$€£*({\s\\])*+"  # possessive, as the text is a model's: no backtracking
 _EQUALS = re.compile(rf"(?:=|≈|\bequals\b){_WRAPPED}{_VALUE}")
+_VARIABLE_IS = re.compile(rf"(?<![A-Za-z0-9*+/-])(?P<name>[A-Za-z])\s*=\s*{_VALUE}")
 _SAYS = re.compile(rf"(?:\bis\b|\bare\b|\bgets?\b|\bgives\b|\bhave\b|\bhas\b|:){_WRAPPED}{_VALUE}")
 _CUE = re.compile(
     r"\b(?:so|thus|therefore|hence|answer|result|total|sum|product|difference|quotient|value|solution|gives|left|remain\w*)\b",
     re.IGNORECASE,
 )
-_WEIGHS = re.compile(
-    r"\b(?:if|maybe|perhaps|suppose|assum\w+|try|guess|might|could|option|step|would)\b|\?", re.IGNORECASE
-)
+_WEIGHS = re.compile(r"\b(?:if|maybe|perhaps|suppose|assum\w+|try|guess|might|could|option|would)\b|\?", re.IGNORECASE)
 
 
 class Config(BaseConfig):
@@ -56,7 +55,7 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     decisions = []
     for number, text in enumerate(texts):
         if end is None:
-            decisions.append(Decision(number, Action.KEEP, "the answer is never reached"))
+            decisions.append(Decision(number, Action.KEEP, "no step says the answer"))
         elif number <= end:
             decisions.append(
                 Decision(number, Action.KEEP, "reaches the answer" if number == end else "before the answer")
@@ -89,7 +88,7 @@ def reaches(text: str, problem: Problem, deadline_seconds: float) -> bool:
 def conclusions(text: str, question: str) -> list[str]:
     """What the step concludes, last first, without repeats: "12 + 5 = 17, so there are 17" → ["17"].
 
-    Numbers that the question gives count only when they are boxed.
+    Numbers that the question gives count only when they are boxed, or as the value of a variable: "r = 45".
     """
     given = {number.replace(",", "") for number in _NUMBER.findall(question)}
     boxed = final_answer(text)
@@ -100,5 +99,7 @@ def conclusions(text: str, question: str) -> list[str]:
             found += [match["value"] for pattern in patterns for match in pattern.finditer(sentence)]
     numbers = [value.replace(",", "") for value in reversed(found)]
     candidates = [boxed.answer] if boxed and boxed.rule == "boxed" else []
-    candidates += [value for value in numbers if value not in given]
+    equations = {f"{match['name']}={match['value']}" for match in _VARIABLE_IS.finditer(text)}
+    solved = {equation.partition("=")[2] for equation in equations if equation not in question.replace(" ", "")}
+    candidates += [value for value in numbers if value not in given or value in solved]
     return list(dict.fromkeys(candidates))[:_MAX_CANDIDATES]
