@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Completion, Failure, GenerateRequest, Sampling
+from transforms.inference.engine import Completion, Failure, GenerateRequest, Sampling, failed
 from transforms.traces import Thinking, Unparsable, split_thinking
 from transforms.types import Drop, DropReason, Message, Problem, Trace, drop, with_instruction
 
@@ -46,8 +46,7 @@ def traces(
 def _trace(problem: Problem, sample: int, completion: Completion | Failure, config: Config, model: str) -> Trace | Drop:
     name = f"{problem.id}/{sample}"
     if isinstance(completion, Failure):
-        reason = DropReason.TOO_LONG if completion.kind == "too_long" else DropReason.REQUEST_FAILED
-        return drop(name, "generate", reason, completion.message)
+        return failed(name, "generate", completion)
     if not completion.text.strip():
         return drop(name, "generate", DropReason.EMPTY_TEXT, "the model said nothing")
     if completion.finish_reason == "length" and config.on_length == "drop":

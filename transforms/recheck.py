@@ -18,10 +18,10 @@ from dataclasses import fields
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Failure, ScoreRequest, TokenScores
+from transforms.inference.engine import Failure, ScoreRequest, TokenScores, failed
 from transforms.score import answer_loglik, num_thinking_tokens, score_request
 from transforms.traces import Unparsable, split_thinking
-from transforms.types import Drop, DropReason, Outcome, PrunedTrace, RecheckedTrace, drop
+from transforms.types import Drop, Outcome, PrunedTrace, RecheckedTrace
 from transforms.verify import judge_response
 
 
@@ -43,15 +43,11 @@ def recheck(
 ) -> Iterator[RecheckedTrace | Drop]:
     """The trace with what goes on (`final`), or a drop if the scorer could not read it."""
     before, after = answers
-    if isinstance(before, Failure) or isinstance(after, Failure):
-        failure = before if isinstance(before, Failure) else after
-        assert isinstance(failure, Failure)
-        yield drop(
-            trace.id,
-            "recheck",
-            DropReason.TOO_LONG if failure.kind == "too_long" else DropReason.REQUEST_FAILED,
-            failure.message,
-        )
+    if isinstance(before, Failure):
+        yield failed(trace.id, "recheck", before)
+        return
+    if isinstance(after, Failure):
+        yield failed(trace.id, "recheck", after)
         return
     loglik_before, loglik_after = _per_token(trace, trace.thinking, before), _per_token(trace, trace.pruned, after)
     num_before, num_pruned = num_thinking_tokens(trace.thinking, before), num_thinking_tokens(trace.pruned, after)

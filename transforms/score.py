@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Failure, ScoreRequest, TokenScores
-from transforms.types import Drop, DropReason, Message, SegmentedTrace, Step, StepScore, TraceScores
+from transforms.inference.engine import Failure, ScoreRequest, TokenScores, failed
+from transforms.types import Drop, Message, SegmentedTrace, Step, StepScore, TraceScores
 from transforms.verify.extract import final_answer
 
 JOIN = "\n\n"  # between thinking and response in the scored text
@@ -40,12 +40,7 @@ def score_request(prompt: str, thinking: str, response: str) -> ScoreRequest:
 def score(trace: SegmentedTrace, response: TokenScores | Failure, model: str) -> Iterator[TraceScores | Drop]:
     """The scores of one trace from the scorer's answer to `score_request`, or a drop with the scorer's reason."""
     if isinstance(response, Failure):
-        yield Drop(
-            trace.id,
-            "score",
-            DropReason.TOO_LONG if response.kind == "too_long" else DropReason.REQUEST_FAILED,
-            response.message,
-        )
+        yield failed(trace.id, "score", response)
         return
     loglik, num_tokens = answer_loglik(trace.thinking, trace.response, response)
     yield TraceScores(

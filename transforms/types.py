@@ -191,23 +191,13 @@ class PrunedTrace:
 
 
 @dataclass(frozen=True)
-class RecheckedTrace:
+class RecheckedTrace(PrunedTrace):
     """A pruned trace, verified again. `status` is passed | rolled_back | original_fails.
 
     `final` is the thinking that goes on: the pruned one where it passed, else the original.
     Log-likelihoods are of the final answer where the response states it, in nats per token of the answer.
     """
 
-    id: str
-    problem: Problem
-    model: str
-    prompt: str
-    method: str
-    thinking: str
-    response: str
-    steps: tuple[Step, ...]
-    decisions: tuple[Decision, ...]
-    pruned: str
     final: str
     status: str
     reason: str

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field
 
 from transforms.configuration import Config
-from transforms.types import Message
+from transforms.types import Drop, DropReason, Message, drop
 
 
 class Sampling(Config):
@@ -80,6 +80,12 @@ class Failure:
 
     kind: str
     message: str
+
+
+def failed(id: str, stage: str, failure: Failure) -> Drop:
+    """The drop of a row whose request failed."""
+    reason = DropReason.TOO_LONG if failure.kind == "too_long" else DropReason.REQUEST_FAILED
+    return drop(id, stage, reason, failure.message)
 
 
 Request = GenerateRequest | ScoreRequest
