@@ -10,6 +10,7 @@ the same keys.
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
@@ -105,6 +106,14 @@ class Params(Config):
     filter: Filter = Filter()
     emit: Emit = Emit()
     report: Report = Report()
+
+    @field_validator("models")
+    @classmethod
+    def _plain_names(cls, models: dict[str, Any]) -> dict[str, Any]:
+        for name in models:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+                raise combination("models", f"{name!r} is no name for a model; allowed: letters, digits, _ and -")
+        return models
 
     @model_validator(mode="after")
     def _fits_together(self) -> Params:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners import create_runner
+from apache_beam.runners import PipelineRunner, create_runner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from transforms.errors import ConfigError, unmark
@@ -108,8 +108,11 @@ def run(pipeline: beam.Pipeline, build: Callable[[beam.Pipeline], Any]) -> dict[
 
 def _create_runner(name: str) -> Any:
     try:
-        return create_runner(name)
-    except (ValueError, ImportError, AttributeError) as error:
+        runner = create_runner(name)
+        if not isinstance(runner, PipelineRunner):
+            raise ValueError(f"it is a {type(runner).__name__}")
+        return runner
+    except (ValueError, ImportError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"runner.name = {name!r}: Beam has no such runner here ({' '.join(str(error).split())})"
         ) from error

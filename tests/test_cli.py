@@ -41,6 +41,7 @@ Run = Callable[..., Any]
             2,
             "models.more.model = 'qwen2.5-coder': neither",
         ),
+        (("ingest", "--set", "runner.name=os.path"), 2, "Beam has no such runner"),
         (("ingest", "--set", "runner.name=foo"), 2, "Beam has no such runner"),
         (("ingest", "--data", ""), 2, "must name a folder"),
         (("ingest", "--data", "foo://bar/x"), 2, "no filesystem is installed for it"),

@@ -37,6 +37,7 @@ WRONG = [
     ("generate.sampling.temperature=.nan", ["generate.sampling.temperature = nan", "finite"]),
     ("ingest.sources=[]", ["ingest.sources = []", "at least one"]),
     ("models={}", ["models = {}", "at least one"]),
+    ("models={a.b: {engine: fake}}", ["'a.b' is no name for a model"]),
     # wrong choices
     ("models.teacher.engine=vlm", ["models.teacher.engine = 'vlm'", "'vllm', 'transformers', 'fake'"]),
     ("ingest.sources.0.kind=csv", ["ingest.sources.0.kind = 'csv'", "'jsonl'"]),

@@ -125,6 +125,20 @@ def test_first_correct(text: str, config: Config, kept: str) -> None:
         ("If x is 17 then it fails.", "", []),
         ("Step 2: 17 apples are unripe.", "", []),
         ("Is the answer = 17?", "", []),
+        *(
+            (text, "q", [])
+            for text in (
+                "area = 5(3 + 2)",
+                "area = 5^2",
+                "n = 5!",
+                "= 5\\sqrt{2}",
+                "3x = 5y + 2",
+                "n = 5 mod 3",
+                "= 5 1/2",
+                "2x + 3x = 5x",
+                "x = 5 is not a solution",
+            )
+        ),
         ("so r = 45", "4*r - 45 = 135", ["45"]),
         ("r = 45", "Let r = 45.", []),
         ("Step 3: add them, which is \\( 6 + 27 = 33 \\).", "", ["33"]),

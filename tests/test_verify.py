@@ -33,6 +33,12 @@ from transforms.verify.judge import EVALUATES_ANSWERS, Judgement, lone_number
         ("**Answer:** 3.5", "3.5", "statement"),
         ("The answer is $\\frac{3}{4}$.", "\\frac{3}{4}", "statement"),
         ("The answer is 1,234. I am sure.", "1,234", "statement"),
+        ("The answer is 5.\nSo the answer is clear.", "5", "statement"),
+        ("The answer is 5 because 2+3", "5", "statement"),
+        ("Answer:\n5", "5", "statement"),
+        ("### Final Answer\n\n5", "5", "statement"),
+        ("The answer is\n\\[ 5 \\]", "5", "statement"),
+        ("The answer is Paris.", "Paris", "statement"),
     ],
 )
 def test_final_answer(text: str, answer: str, rule: str) -> None:
@@ -77,6 +83,22 @@ def test_extraction_takes_any_text(text: str) -> None:
         ("\\{1,200\\}", problem("1200"), Outcome.INCORRECT),
         ("(1,200)", problem("(1200)"), Outcome.INCORRECT),
         ("A or B", problem("A", "choice"), Outcome.UNDECIDED),
+        ("A. or B", problem("A", "choice"), Outcome.UNDECIDED),
+        ("A) and C)", problem("A", "choice"), Outcome.UNDECIDED),
+        ("A) because of this", problem("A", "choice"), Outcome.CORRECT),
+        ("x = 5", problem("y = 5", "text"), Outcome.INCORRECT),
+        ("$5", problem("€5", "text"), Outcome.INCORRECT),
+        *(
+            (f"5 {words}", problem("5"), Outcome.UNDECIDED)
+            for words in ("million", "dozen", "halves", "squared", "plus one", "is wrong", "cents")
+        ),
+        ("5 million", problem("5000000"), Outcome.UNDECIDED),
+        ("5 pi", problem("5"), Outcome.INCORRECT),
+        ("5 x", problem("5"), Outcome.INCORRECT),
+        ("5\\text{ cm}^2", problem("5"), Outcome.CORRECT),
+        ("five", problem("5"), Outcome.UNDECIDED),
+        ("1 000", problem("1000"), Outcome.UNDECIDED),
+        ("5e3", problem("5000"), Outcome.UNDECIDED),
         ("a cat", problem("A", "choice"), Outcome.UNDECIDED),
         ("I think it is B", problem("B", "choice"), Outcome.UNDECIDED),
         ("…", problem("5"), Outcome.UNDECIDED),
@@ -109,6 +131,22 @@ def test_reasoning_gym_takes_no_number_with_something_beside_it(answer: str) -> 
     assert entry["answer"] == "189"
     assert judge_within(answer, given_problem, 20).outcome != Outcome.CORRECT
     assert judge_within("189.00 dollars", given_problem, 20).outcome == Outcome.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("dataset", "seed", "answers"),
+    [
+        ("fraction_simplification", 1, {"{oracle}": "correct", "13524/57134": "incorrect"}),
+        ("coin_flip", 1, {"{oracle}": "correct", "2": "incorrect", "{oracle} or so": "undecided"}),
+    ],
+)
+def test_reasoning_gym_decides_over_fractions_and_decimals(dataset: str, seed: int, answers: dict[str, str]) -> None:
+    (entry,) = reasoning_gym.create_dataset(
+        dataset, size=1, seed=seed, **({"styles": ("plain",)} if "fraction" in dataset else {})
+    )
+    given_problem = problem(entry["answer"], "reasoning_gym", family=dataset, entry=json.dumps(entry, default=str))
+    for answer, outcome in answers.items():
+        assert judge_within(answer.format(oracle=entry["answer"]), given_problem, 20).outcome == outcome
 
 
 @given(st.fractions(max_denominator=10**6), st.sampled_from(["", " eggs", "\\text{ kg}", "."]))

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
 from transforms.folders import read_part
-from transforms.shards import AttachNotes, Mark, Shard
+from transforms.shards import AttachNotes, Guarded, Mark, Shard
 from transforms.types import DropReason, KeptTrace, Outcome, RecheckedTrace, Verdict
 
 
@@ -121,8 +121,8 @@ class ChooseVersions(beam.PTransform):
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
         wanted = None if self.config.method == "portfolio" else self.methods.index(self.config.method)
-        versions = shards | "Read the numbers" >> beam.FlatMap(_versions, self.methods)
-        verdicts = shards | "Read the verdicts" >> beam.FlatMap(_outcomes)
+        versions = shards | "Read the numbers" >> beam.ParDo(Guarded(_versions, self.methods))
+        verdicts = shards | "Read the verdicts" >> beam.ParDo(Guarded(_outcomes))
         notes = (
             {"versions": versions, "verdicts": verdicts}
             | "Group by problem" >> beam.CoGroupByKey()

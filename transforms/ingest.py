@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from transforms import sources
 from transforms.configuration import Config as BaseConfig
 from transforms.configuration import combination
-from transforms.shards import AttachNotes, Mark, Shard
+from transforms.shards import AttachNotes, Guarded, Mark, Shard
 from transforms.sources import Raw, Slice, Source
 from transforms.types import Drop, DropReason, Problem, drop
 
@@ -134,7 +134,7 @@ class MarkDuplicates(beam.PTransform):
         config = self.config
         by_id = (
             shards
-            | "Read the ids and questions" >> beam.FlatMap(_keys, config)
+            | "Read the ids and questions" >> beam.ParDo(Guarded(_keys, config))
             | "Group by id" >> beam.GroupByKey()
             | "First of each id" >> beam.FlatMap(_first_by_id).with_outputs("repeated", main="first")
         )

@@ -140,15 +140,15 @@ def requests_of(job: Job, shard: Shard) -> Batch:
     return Batch(shard, [job.ask(row) for row in job.read(shard)])
 
 
-class _Guarded(beam.DoFn):
-    """Runs a plain function, and marks a user's error so that the driver can show it without a traceback."""
+class Guarded(beam.DoFn):
+    """Runs a plain function whose results are the elements, and marks a user's error so that the driver can show it."""
 
-    def __init__(self, function: Callable[[Any], Any]):
-        self.function = function
+    def __init__(self, function: Callable[..., Iterable[Any]], *arguments: Any):
+        self.function, self.arguments = function, arguments
 
     def process(self, element: Any) -> Iterator[Any]:
         try:
-            yield self.function(element)
+            yield from self.function(element, *self.arguments)
         except UserError as error:
             raise RuntimeError(mark(error)) from error
 
@@ -166,15 +166,15 @@ class MapShards(beam.PTransform):
         if (job.ask is None) != (self.engine is None):
             raise ValueError(f"{job.stage}: a job that asks needs an engine, and only such a job")
         if self.engine is None:
-            return shards | "Map each shard" >> beam.ParDo(_Guarded(lambda shard: map_rows(job, folder, shard)))
+            return shards | "Map each shard" >> beam.ParDo(Guarded(lambda shard: [map_rows(job, folder, shard)]))
         from apache_beam.ml.inference.base import RunInference  # brings torch, a second that most stages need not wait
 
         return (
             shards
-            | "Collect each shard's requests" >> beam.ParDo(_Guarded(lambda shard: requests_of(job, shard)))
+            | "Collect each shard's requests" >> beam.ParDo(Guarded(lambda shard: [requests_of(job, shard)]))
             | "Ask the model" >> RunInference(self.engine)
             | "Write each part"
-            >> beam.ParDo(_Guarded(lambda answers: map_rows(job, folder, answers.shard, answers.responses)))
+            >> beam.ParDo(Guarded(lambda answers: [map_rows(job, folder, answers.shard, answers.responses)]))
         )
 
 

@@ -116,14 +116,16 @@ def list_files(folder: str, pattern: str = "*") -> list[str]:
 
 def delete(paths: list[str]) -> None:
     """Deletes files and folders; what is not there is no error. Raises StorageError."""
-    there = [path for path in paths if exists(path)]
-    for path in [path for path in there if is_local(path)]:
-        try:
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-        except OSError as error:
-            raise storage_error(path, error) from error
-    if remote := [path for path in there if not is_local(path)]:
-        FileSystems.delete(remote)
+    for path in paths:
+        if not is_local(path):  # an object store has no folders, only objects whose names start alike
+            below = FileSystems.match([join(path, "**")])[0].metadata_list
+            if objects := [found.path for found in below] + [path] * exists(path):
+                FileSystems.delete(objects)
+        elif exists(path):
+            try:
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+            except OSError as error:
+                raise storage_error(path, error) from error
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:

@@ -26,7 +26,10 @@ NEEDS: frozenset[str] = frozenset()
 _MAX_CANDIDATES = 20  # conclusions judged in one step; the last ones, where conclusions stand
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
-_VALUE = r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))(?!\s*(?:[-+*/×÷]|\\(?:times|div|cdot)))"  # "3 + 4" concludes nothing yet
+_VALUE = (  # "= 3 + 4", "= 5x" and "= 5 1/2" conclude nothing yet
+    r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))"
+    r"(?![A-Za-z(^!:%]|\s*[-+*/×÷^]|\s+(?:\d|mod\b)|\s*\\(?:times|div|cdot|sqrt|[dt]?frac|pi|%))"
+)
 _WRAPPED = r"(?:\\text\{|[$€£*({\s\\])*+"  # possessive, as the text is a model's: no backtracking
 _EQUALS = re.compile(rf"(?:=|≈|\bequals\b){_WRAPPED}{_VALUE}")
 _VARIABLE_IS = re.compile(rf"(?<![A-Za-z0-9*+/-])(?P<name>[A-Za-z])\s*=\s*{_VALUE}")
@@ -35,7 +38,10 @@ _CUE = re.compile(
     r"\b(?:so|thus|therefore|hence|answer|result|total|sum|product|difference|quotient|value|solution|gives|left|remain\w*)\b",
     re.IGNORECASE,
 )
-_WEIGHS = re.compile(r"\b(?:if|maybe|perhaps|suppose|assum\w+|try|guess|might|could|option|would)\b|\?", re.IGNORECASE)
+_WEIGHS = re.compile(
+    r"\b(?:if|maybe|perhaps|suppose|assum\w+|try|guess|might|could|option|would|not|wrong|cannot|isn't)\b|\?",
+    re.IGNORECASE,
+)
 
 
 class Config(BaseConfig):

@@ -61,11 +61,11 @@ def _dataset(source: ReasoningGym, seed: int) -> Any:
 
 
 def _check_scorer(source: ReasoningGym, entry: dict[str, Any]) -> None:
-    """The scorer must take its own answer after storage, and not everything else too. Numbers need no scorer."""
+    """The scorer must take its own answer after storage, and not everything else too. Whole numbers need no scorer."""
     key = f"ingest.sources: dataset = {source.dataset!r}"
     if not isinstance(entry["answer"], str) or not entry["answer"].strip():
         raise ConfigError(f"{key}: it gives no reference answers; choose another")
-    if lone_number(entry["answer"]):
+    if (number := lone_number(entry["answer"])) and number.value.denominator == 1:
         return
     score, stored = scorer(source.dataset), json.loads(_stored(entry))
     if score(entry["answer"], stored) < 1.0:

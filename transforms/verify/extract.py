@@ -10,8 +10,13 @@ import re
 from typing import NamedTuple
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_STATEMENT = re.compile(r"\banswer(?:\*\*)?\s*(?:is|:|=)(?:\*\*)?[: \t]*(?P<answer>[^\n]{1,200})", re.IGNORECASE)
-_WRAPPERS = (("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"), ('"', '"'))
+_STATEMENT = re.compile(
+    r"(?:\banswer(?:\*\*)?\s*(?:is|:|=)|^#+[^\n]*\banswer)(?:\*\*)?[: \t]*\n?\s*(?P<answer>[^\n]{1,200})",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TELLS = re.compile(r"\d|\\[a-zA-Z]|\b[A-J]\b")  # a number, maths, or an option
+_ENDS = re.compile(r"(?<!\d)[.!]\s|[.!]$|\.\s|\s+(?:because|since)\b")
+_WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"), ("$", "$"), ("**", "**"), ("`", "`"), ('"', '"'))
 _DECORATION = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}|\\?[$€£]|\\[,;!]")
 
 
@@ -29,16 +34,15 @@ class Extracted(NamedTuple):
 
 
 def final_answer(text: str) -> Extracted | None:
-    """The last boxed expression whose braces close, else the last "answer is …", else None."""
+    """The last boxed expression whose braces close, else the last "answer is …" (one with a number first), else None."""
     for found in reversed(list(_BOXED.finditer(text))):
         inner = _balanced(text, found.end())
         if inner is not None and inner.strip():
             return _extracted(text, inner.strip(), "boxed", found.start(), found.end())
-    statements = list(_STATEMENT.finditer(text))
-    for found in reversed(statements):
-        answer = _unwrapped(re.split(r"(?<!\d)[.!]\s|[.!]$|\.\s", found["answer"].strip())[0])
-        if answer:
-            return _extracted(text, answer, "statement", found.start(), found.start("answer"))
+    statements = [(found, unwrapped(_ENDS.split(found["answer"].strip())[0])) for found in _STATEMENT.finditer(text)]
+    stated = [(found, answer) for found, answer in statements if answer]
+    for found, answer in [*reversed([one for one in stated if _TELLS.search(one[1])]), *reversed(stated)]:
+        return _extracted(text, answer, "statement", found.start(), found.start("answer"))
     return None
 
 
@@ -53,7 +57,7 @@ def plain(answer: str) -> str:
     "\text{€}1,234" → "1,234"; "q = 36" → "36"; "18 \text{ eggs}" → "18  eggs".
     """
     text = _DECORATION.sub(lambda found: f" {found[1]}" if found[1] else "", answer)
-    return _unwrapped(re.sub(r"^\s*[A-Za-z]\s*=\s*", "", text))
+    return unwrapped(re.sub(r"^\s*[A-Za-z]\s*=\s*", "", text))
 
 
 def _balanced(text: str, start: int) -> str | None:
@@ -65,7 +69,8 @@ def _balanced(text: str, start: int) -> str | None:
     return None
 
 
-def _unwrapped(answer: str) -> str:
+def unwrapped(answer: str) -> str:
+    """The answer without quotes, bold marks or maths delimiters around all of it."""
     answer = answer.strip()
     for left, right in _WRAPPERS:
         if len(answer) > len(left) + len(right) and answer.startswith(left) and answer.endswith(right):

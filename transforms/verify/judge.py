@@ -3,7 +3,7 @@ r"""Compares an answer with a problem's reference. Plain functions that run insi
 Each kind gives a `Judgement`; what a kind cannot compare is undecided, never incorrect.
 
     math           a lone number (with or without words behind it) is compared as a number, all else by math-verify
-    reasoning_gym  a lone number as above, for its own scorers take "189 - 7" for 189; all else by the dataset's scorer
+    reasoning_gym  by the dataset's scorer; but a whole number as above, for scorers take "189 - 7" for 189
     choice         one option letter
     text           equal up to case and spaces
 """
@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from transforms.types import Outcome, Problem
-from transforms.verify.extract import plain
+from transforms.verify.extract import plain, unwrapped
 
 # The scorers of these reasoning-gym datasets evaluate the model's answer as code (eval, exec or sympy's
 # parse_expr, which is eval). Text from a model is never executed here, so they are refused at ingest.
@@ -43,9 +43,17 @@ PROBES = ("I do not know", "zzz")  # no scorer may take these for right
 
 _NUMBER = re.compile(
     r"(?P<sign>[-−+]?)\s*(?P<whole>\d{1,3}(?:(?:,|\{,\})\d{3})+|\d+)?(?P<decimals>\.\d+)?(?:/(?P<below>\d+))?\.?"
-    r"(?P<words>(?:[\s~]*%|[\s~(]+[A-Za-z][A-Za-z\s.²³^()-]*)?)"
+    r"(?P<words>(?:[\s~]*%|[\s~(]+[A-Za-z][A-Za-z\s.²³()-]*(?:\^\{?[23]\}?)?)?)"
 )
+# Words behind a number that make it another one, or take it back. A lone letter may be a factor.
+_CHANGES = re.compile(
+    r"\b(?:hundred|thousand|[mb]illion|trillion|dozen|hal(?:f|ves)|thirds?|quarters?|percent|squared|cubed|pi|plus|minus|"
+    r"times|over|less|more|than|or|and|not|no|is|are|was|to|cannot|wrong|so|cents?|mod|[A-Za-z])\b",
+    re.IGNORECASE,
+)
+_LITERAL = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+|/\d+)?", re.IGNORECASE)
 _LATEX_FRACTION = re.compile(r"(?P<sign>[-−+]?)\\[dt]?frac\{(\d+)\}\{(\d+)\}")
+_SEVERAL = re.compile(r"\d\s+\d|\de[-+]?\d")
 _PROSE = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
 _RELATION = re.compile(r"[=<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?\b")
 _VARIABLE = re.compile(r"^\s*\$?\s*([A-Za-z])\s*=\s*")
@@ -87,7 +95,7 @@ def lone_number(text: str) -> Number | None:
     if found := _LATEX_FRACTION.fullmatch(text):
         return Number(_signed(found["sign"], Fraction(int(found[2]), int(found[3]))), "") if int(found[3]) else None
     found = _NUMBER.fullmatch(text)
-    if found is None or not (found["whole"] or found["decimals"]) or re.search(r"\b(?:or|and|not)\b", found["words"]):
+    if found is None or not (found["whole"] or found["decimals"]) or _CHANGES.search(found["words"]):
         return None
     if found["below"] is not None and (int(found["below"]) == 0 or found["decimals"]):
         return None
@@ -100,11 +108,16 @@ def _signed(sign: str, value: Fraction) -> Fraction:
 
 
 def _reasoning_gym(answer: str, problem: Problem) -> Judgement:
-    if gold := lone_number(problem.answer):
+    gold = lone_number(problem.answer)
+    if gold and gold.value.denominator == 1:
         return _numbers(gold, answer) or Judgement(Outcome.UNDECIDED, "reasoning_gym", "the answer is not one number")
+    fraction = _LATEX_FRACTION.fullmatch(plain(answer))
+    variants = [answer, plain(answer), *([f"{fraction['sign']}{fraction[2]}/{fraction[3]}"] if fraction else [])]
+    if gold and not any(_LITERAL.fullmatch(variant) for variant in variants):
+        return Judgement(Outcome.UNDECIDED, "reasoning_gym", "the answer is not one number")
     entry = json.loads(problem.entry)
-    scores = [float(scorer(problem.family)(variant, entry)) for variant in dict.fromkeys((answer, plain(answer)))]
-    return _decided(max(scores) >= 1.0, "reasoning_gym", f"score {max(scores):.2f}")
+    score = max(float(scorer(problem.family)(variant, entry)) for variant in dict.fromkeys(variants))
+    return _decided(score >= 1.0, "reasoning_gym", f"score {score:.2f}")
 
 
 def _math(answer: str, problem: Problem) -> Judgement:
@@ -116,8 +129,9 @@ def _math(answer: str, problem: Problem) -> Judgement:
     gold_number = lone_number(problem.answer)
     if gold_number and (judgement := _numbers(gold_number, answer)):
         return judgement
-    if len(_PROSE.findall(plain(answer))) >= 3:
-        return Judgement(Outcome.UNDECIDED, "math", "the answer is a sentence")
+    words = _PROSE.findall(plain(answer))
+    if len(words) >= 3 or (gold_number and (words or _SEVERAL.search(plain(answer)))):
+        return Judgement(Outcome.UNDECIDED, "math", "words or several numbers where one is asked")
     if _RELATION.search(plain(answer)) and not _RELATION.search(plain(problem.answer)):
         return Judgement(Outcome.UNDECIDED, "math", "the answer is a relation, the reference is none")
     gold, found = _parsed(problem.answer), _parsed(answer)
@@ -144,6 +158,8 @@ def _choice(answer: str, problem: Problem) -> Judgement:
     found, gold = _OPTION.fullmatch(plain(answer)), _OPTION.fullmatch(plain(problem.answer))
     if found is None or gold is None:
         return Judgement(Outcome.UNDECIDED, "choice", "not one option letter")
+    if re.search(r"\b[A-J]\b", plain(answer)[found.end("letter") :]):
+        return Judgement(Outcome.UNDECIDED, "choice", "more than one option letter")
     return _decided(found["letter"].upper() == gold["letter"].upper(), "choice")
 
 
@@ -185,4 +201,4 @@ def _parsed(text: str) -> list[Any]:
 
 
 def _folded(text: str) -> str:
-    return " ".join(plain(text).casefold().split())
+    return " ".join(unwrapped(text).casefold().split())
