@@ -84,6 +84,4 @@ def _model(engine: dict[str, int]) -> str:
     if not engine:
         return ""
     asked, hits = engine.get("asked", 0), engine.get("cache_hits", 0)
-    return f"{asked} asked, {hits} cached" + (
-        f", {engine['failures']} failed" if engine.get("failures") else ""
-    )
+    return f"{asked} asked, {hits} cached" + (f", {engine['failures']} failed" if engine.get("failures") else "")
