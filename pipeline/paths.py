@@ -15,8 +15,8 @@ class Paths:
     data: str = "data"
 
     def stage(self, name: str, method: str = "") -> str:
-        """A stage's folder; `name` is the folder's, not the stage's."""
-        return storage.join(self.data, name, method) if method else storage.join(self.data, name)
+        """A stage's folder; `name` is the folder's, not the stage's: "traces", or "pruned/asap"."""
+        return storage.join(self.data, *name.split("/"), *([method] if method else []))
 
     @property
     def models(self) -> str:
@@ -33,6 +33,7 @@ class Paths:
         return storage.join(self.data, "logs", f"{stage}-{method}.json" if method else f"{stage}.json")
 
 
+MATRIX = ("prune", "recheck")  # stages with a folder for each method
 FOLDERS = {
     "ingest": "problems",
     "generate": "traces",

@@ -202,16 +202,15 @@ def _plan(
     context: Context, stage: str, job: Job, reads: list[str], method: str = "", folder: str = "", **more: Any
 ) -> Plan:
     """A plan over folders whose parts have the same numbers."""
-    given = {name: StageFolder(context.paths.stage(*name.split("/"))) for name in reads}
+    given = {name: StageFolder(context.paths.stage(name)) for name in reads}
+    lineage = _lineage(given)  # before the parts are paired: those of different runs may differ in number
     paths = list(zip(*(one.part_paths() for one in given.values()), strict=True))
     return Plan(
         stage=stage,
-        folder=context.paths.stage(*(folder or FOLDERS[stage]).split("/"))
-        if folder or not method
-        else context.paths.stage(FOLDERS[stage], method),
+        folder=context.paths.stage(folder or FOLDERS[stage], method),
         job=job,
         shards=[Shard(index, source) for index, source in enumerate(paths)],
-        inputs=_lineage(given),
+        inputs=lineage,
         config=section(context.params, stage, method) | ({"method_version": METHODS[method].VERSION} if method else {}),
         method=method,
         rows=next(iter(given.values())).num_rows(),

@@ -134,7 +134,7 @@ def _method(traces: Iterable[RecheckedTrace]) -> dict[str, Any]:
 def _dropped(params: Params, paths: Paths) -> dict[str, dict[str, int]]:
     names = ["problems", "traces", "verdicts", "steps", "scores", "kept"]
     names += [f"{folder}/{method}" for folder in ("pruned", "rechecked") for method in params.prune.methods]
-    counts = {name: StageFolder(paths.stage(*name.split("/"))).finished_manifest()["rows"]["dropped"] for name in names}
+    counts = {name: StageFolder(paths.stage(name)).finished_manifest()["rows"]["dropped"] for name in names}
     return {name: dropped for name, dropped in counts.items() if dropped}
 
 

@@ -19,6 +19,7 @@ import apache_beam as beam
 from pipeline import report, runner
 from pipeline.code import code_version
 from pipeline.config import SECTIONS
+from pipeline.paths import MATRIX
 from pipeline.plans import PLANS, Context, Plan
 from transforms import folders, models, storage
 from transforms.errors import InputError
@@ -29,7 +30,6 @@ from transforms.shards import MapShards, Shard
 if TYPE_CHECKING:
     from transforms.inference.handler import EngineHandler
 
-MATRIX = ("prune", "recheck")
 STAGES = ("models", *PLANS, "report")
 assert set(STAGES) == set(SECTIONS)
 

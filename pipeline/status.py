@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import Params
-from pipeline.paths import FOLDERS, Paths
+from pipeline.paths import FOLDERS, MATRIX, Paths
 from pipeline.report import METRICS, summary
 from transforms import storage
 from transforms.folders import StageFolder
@@ -46,14 +46,14 @@ def rows(params: Params, paths: Paths) -> list[tuple[str, str, str, str, str, st
                 )
             )
             continue
-        found.append((f"{stage} {method}".strip(), *_state(StageFolder(paths.stage(*folder.split("/"))), paths), *took))
+        found.append((f"{stage} {method}".strip(), *_state(StageFolder(paths.stage(folder)), paths), *took))
     return found
 
 
 def _folders(params: Params) -> list[tuple[str, str, str]]:
     found = []
     for stage, folder in FOLDERS.items():
-        if stage in ("prune", "recheck"):
+        if stage in MATRIX:
             found += [(stage, f"{folder}/{method}", method) for method in params.prune.methods]
         elif stage == "emit":
             found += [(stage, f"{folder}/{name}", "") for name in params.emit.formats]
@@ -70,7 +70,7 @@ def _state(folder: StageFolder, paths: Paths) -> tuple[str, str, str]:
     counts = manifest["rows"]
     dropped = ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items())
     for name, content in manifest["inputs"].items():
-        source = StageFolder(paths.stage(*name.split("/")))
+        source = StageFolder(paths.stage(name))
         if name != "sources" and (source.manifest() is None or source.content() != content):
             return f"stale: {name} changed", f"{counts['read']} → {counts['kept']}", dropped
     return "done", f"{counts['read']} → {counts['kept']}", dropped

@@ -71,10 +71,11 @@ def test_mistakes(pipeline: Run, arguments: tuple[str, ...], code: int, message:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_rows_of_different_runs_are_not_joined(fake_params: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["ingest.sources.0.seed=4", "ingest.sources.0.size=20"])  # the latter: fewer parts
+def test_rows_of_different_runs_are_not_joined(fake_params: Path, tmp_path: Path, change: str) -> None:
     paths = Paths(str(tmp_path / "data"))
-    for seed, stages in ((17, STAGES[:7]), (4, STAGES[:3])):
-        params = load(str(fake_params), [f"ingest.sources.0.seed={seed}"])
+    for overrides, stages in (([], STAGES[:7]), ([change], STAGES[:3])):
+        params = load(str(fake_params), overrides)
         for stage in stages:
             run_stage(stage, Context(params, paths))
     with pytest.raises(InputError, match="was made from another problems than"):

@@ -132,7 +132,7 @@ class StageFolder:
         for split, table in tables.items():
             name = f"{split}/{part_name(index)}" if split else part_name(index)
             data = to_parquet(table)
-            storage.write_bytes(storage.join(self.path, *name.split("/")), data)
+            storage.write_bytes(self._file(name), data)
             files[name] = (table.num_rows, hashlib.sha256(data).hexdigest())
         receipt = Receipt(index, rows_read, sum(table.num_rows for table in tables.values()), files, tuple(drops))
         storage.write_bytes(
@@ -200,7 +200,7 @@ class StageFolder:
 
     def part_paths(self) -> list[str]:
         """Paths of all parts, in the manifest's order. Raises InputError if unfinished."""
-        return [storage.join(self.path, *part["name"].split("/")) for part in self.finished_manifest()["parts"]]
+        return [self._file(part["name"]) for part in self.finished_manifest()["parts"]]
 
     def content(self) -> str:
         """sha256 over the parts' checksums: what the rows are, whatever made them. Raises InputError if unfinished."""
@@ -213,10 +213,13 @@ class StageFolder:
             {file["name"]: (file["rows"], file["sha256"]) for file in [*manifest["parts"], manifest["drops"]]}
         )
 
+    def _file(self, name: str) -> str:
+        return storage.join(self.path, *name.split("/"))
+
     def _damaged(self, files: dict[str, tuple[int, str]]) -> list[str]:
         bad = []
         for name, (_, sha256) in files.items():
-            path = storage.join(self.path, *name.split("/"))
+            path = self._file(name)
             if not storage.exists(path) or storage.sha256_file(path) != sha256:
                 bad.append(name)
         return bad
