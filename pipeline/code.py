@@ -26,7 +26,8 @@ def code_version(stage: str, method: str = "") -> str:
 def modules(stage: str, method: str = "") -> list[str]:
     """Paths of the stage's modules below the root, sorted; of the pruning methods only `method`'s."""
     others = {f"transforms/pruning/{name}.py" for name in METHODS} - {f"transforms/pruning/{method}.py"}
-    waiting = [_file("transforms.pruning" if stage == "prune" else f"transforms.{stage}")]
+    name = "transforms.pruning" if stage == "prune" else f"transforms.{stage}"
+    waiting = [_file(f"{name}.stage") or _file(name)]
     waiting += [f"transforms/pruning/{method}.py"] if stage == "prune" else []
     waiting += [_file("transforms.inference.handler")] if stage in ASKING else []
     found: set[str] = set()

@@ -36,10 +36,24 @@ ASKING = ("generate", "score", "recheck")  # the stages that ask a model
 
 
 class Base(Config):
-    """`shard_rows`: rows of the sources in one part; a part is what one worker holds in memory."""
+    """`shard_rows`: rows of the sources in one part; a part is what one worker holds in memory.
+
+    `round`: of Think-Prune-Train, see `pipeline.rounds`. `folder`: where DVC finds the round's folders.
+    """
 
     seed: int = 17
+    round: int = Field(1, ge=1, le=1000)
+    folder: str = ""
     shard_rows: int = Field(500, ge=1, le=100_000)
+
+    @model_validator(mode="after")
+    def _folder_of_round(self) -> Base:
+        expected = "data" if self.round == 1 else f"data/round-{self.round}"
+        if self.folder not in ("", expected):
+            raise combination(
+                "base.folder", f"must be {expected} where base.round is {self.round}; DVC cannot derive it"
+            )
+        return self
 
 
 class Runner(Config):
@@ -150,17 +164,17 @@ class Params(Config):
 
 # What each stage depends on, as dotted keys of params.yaml; `{…}` is replaced by that key's value.
 SECTIONS = {
-    "models": ("models",),
+    "models": ("base.round", "generate.model", "models"),
     "ingest": ("base", "ingest"),
-    "generate": ("generate", "models.{generate.model}"),
+    "generate": ("base.round", "generate", "models.{generate.model}"),
     "verify": ("verify",),
     "segment": ("segment",),
     "score": ("score", "models.{score.model}"),
     "prune": ("prune.options.{method}",),
-    "recheck": ("recheck", "models.{recheck.model}"),
-    "filter": ("filter", "prune.methods"),
-    "emit": ("base.seed", "emit"),
-    "report": ("report", "prune.methods", "emit.formats"),
+    "recheck": ("recheck", "verify", "models.{recheck.model}"),
+    "filter": ("base.seed", "filter", "prune.methods"),
+    "emit": ("base.round", "base.seed", "emit"),
+    "report": ("report", "filter.bands", "prune.methods", "emit.formats"),
 }
 
 

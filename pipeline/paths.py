@@ -10,13 +10,17 @@ from transforms import storage
 
 @dataclass(frozen=True)
 class Paths:
-    """The folders of one data set. `data` is a local folder, or a URI of a filesystem Beam reaches."""
+    """The folders of one data set. `data` is a local folder, or a URI of a filesystem Beam reaches.
+
+    Round 1 is in `data` itself, round r > 1 in `data/round-r`; models and cache are shared by all rounds.
+    """
 
     data: str = "data"
+    round: int = 1
 
     def stage(self, name: str, method: str = "") -> str:
         """A stage's folder; `name` is the folder's, not the stage's: "traces", or "pruned/asap"."""
-        return storage.join(self.data, *name.split("/"), *([method] if method else []))
+        return storage.join(self._of(self.round), *name.split("/"), *([method] if method else []))
 
     @property
     def models(self) -> str:
@@ -25,12 +29,20 @@ class Paths:
 
     @property
     def cache(self) -> str:
-        """Answers of teachers and scorers, shared by all stages."""
+        """Answers of teachers and scorers, shared by all stages and rounds."""
         return storage.join(self.data, "cache")
+
+    @property
+    def teacher(self) -> str:
+        """Where the model that was trained on the previous round's shards is put; of rounds after the first."""
+        return storage.join(self._of(self.round - 1), "student")
 
     def log(self, stage: str, method: str = "") -> str:
         """Times, throughput and host of a stage's last run."""
-        return storage.join(self.data, "logs", f"{stage}-{method}.json" if method else f"{stage}.json")
+        return storage.join(self._of(self.round), "logs", f"{stage}-{method}.json" if method else f"{stage}.json")
+
+    def _of(self, round: int) -> str:
+        return self.data if round == 1 else storage.join(self.data, f"round-{round}")
 
 
 MATRIX = ("prune", "recheck")  # stages with a folder for each method

@@ -15,7 +15,7 @@ import apache_beam as beam
 from pipeline import runner
 from pipeline.config import Params, section
 from pipeline.paths import FOLDERS, Paths
-from transforms import emit, filter, folders, generate, ingest, recheck, score, segment, sources, verify
+from transforms import emit, filter, folders, generate, ingest, recheck, score, segment, sources
 from transforms.errors import InputError
 from transforms.folders import StageFolder
 from transforms.pruning import METHODS, prune
@@ -32,6 +32,7 @@ from transforms.types import (
     TraceScores,
     Verdict,
 )
+from transforms.verify import stage as judging
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,14 @@ def plan_ingest(context: Context, method: str) -> Iterator[Plan]:
     """problems/ from the sources."""
     base, config = context.params.base, context.params.ingest
     planned = [sources.plan(source, base.seed, base.shard_rows) for source in config.sources]
+    benchmarks = [sources.plan(benchmark, base.seed, base.shard_rows)[1] for benchmark in config.benchmarks]
     slices = [piece for pieces, _ in planned for piece in pieces]
     yield Plan(
         stage="ingest",
         folder=context.paths.stage("problems"),
         job=Job("ingest", Problem, partial(ingest.read_problems, config=config), lambda problem: [problem]),
         shards=ingest.pack(slices, base.shard_rows),
-        inputs={"sources": [identity for _, identity in planned]},
+        inputs={"sources": [*(identity for _, identity in planned), *({"benchmark": one} for one in benchmarks)]},
         config=section(context.params, "ingest"),
         prepare=ingest.MarkDuplicates(config),
     )
@@ -111,12 +113,10 @@ def plan_generate(context: Context, method: str) -> Iterator[Plan]:
 
 def plan_verify(context: Context, method: str) -> Iterator[Plan]:
     """verdicts/ from traces/."""
-    yield _plan(
-        context,
-        "verify",
-        Job("verify", Verdict, partial(_first, Trace), partial(verify.verify, config=context.params.verify)),
-        ["traces"],
-    )
+    config = context.params.verify
+    job = Job("verify", Verdict, partial(judging.judged_traces, config=config), judging.verdict)
+    prepare = judging.VoteOnAnswers(config) if config.reference == "vote" else None
+    yield _plan(context, "verify", job, ["traces"], prepare=prepare)
 
 
 def plan_segment(context: Context, method: str) -> Iterator[Plan]:
@@ -156,7 +156,7 @@ def plan_recheck(context: Context, method: str) -> Iterator[Plan]:
         "recheck",
         RecheckedTrace,
         partial(_first, PrunedTrace),
-        partial(recheck.recheck, config=config),
+        partial(recheck.recheck, config=config, judging=context.params.verify),
         ask=recheck.requests,
     )
     yield _plan(context, "recheck", job, [f"pruned/{method}"], method, ask=config.model, requests_per_row=2)
@@ -166,21 +166,21 @@ def plan_filter(context: Context, method: str) -> Iterator[Plan]:
     """kept/ from rechecked/ and verdicts/."""
     methods = context.params.prune.methods
     job = Job("filter", KeptTrace, filter.read_versions, filter.keep)
-    prepare = filter.ChooseVersions(context.params.filter, methods)
+    prepare = filter.ChooseVersions(context.params.filter, methods, context.params.base.seed)
     yield _plan(context, "filter", job, [*(f"rechecked/{name}" for name in methods), "verdicts"], prepare=prepare)
 
 
 def plan_emit(context: Context, method: str) -> Iterator[Plan]:
     """shards/FORMAT/ from kept/, one plan a format."""
-    config, seed = context.params.emit, context.params.base.seed
+    config, base = context.params.emit, context.params.base
     for name in config.formats:
         job = Job(
             "emit",
             Example,
             partial(_first, KeptTrace),
-            partial(emit.emit, format_name=name, instruction=config.instruction),
+            partial(emit.emit, format_name=name, round=base.round, instruction=config.instruction),
             splits=emit.SPLITS,
-            split=partial(emit.split_of, validation_share=config.validation_share, seed=seed),
+            split=partial(emit.split_of, validation_share=config.validation_share, seed=base.seed),
         )
         yield _plan(context, "emit", job, ["kept"], folder=f"shards/{name}")
 

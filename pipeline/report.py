@@ -19,6 +19,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline import breakdown
 from pipeline.config import Params
 from pipeline.paths import Paths
 from transforms import storage
@@ -36,10 +37,11 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
         InputError: a stage has not finished.
     """
     rechecked = {method: StageFolder(paths.stage("rechecked", method)) for method in params.prune.methods}
-    metrics = measure(params, paths, rechecked)
+    verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))
+    metrics = measure(params, paths, rechecked, verdicts)
     folder = paths.stage("report")
     storage.write_bytes(storage.join(folder, METRICS), (json.dumps(metrics, indent=2, sort_keys=True) + "\n").encode())
-    storage.write_bytes(storage.join(folder, TOKENS), tokens_csv(rechecked).encode())
+    storage.write_bytes(storage.join(folder, TOKENS), tokens_csv(rechecked, breakdown.correct_ids(verdicts)).encode())
     storage.write_bytes(
         storage.join(folder, PAGE), page(metrics, samples(paths, rechecked, params.report.samples)).encode()
     )
@@ -47,12 +49,13 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     return metrics
 
 
-def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> dict[str, Any]:
-    """All numbers of the report. Token counts are the scorer's, of the thinking."""
-    verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))
+def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], verdicts: list[Verdict]) -> dict[str, Any]:
+    """All numbers of the report; DVC shows all but the lists. Token counts are the scorer's, of the thinking."""
     asked = StageFolder(paths.stage("traces")).finished_manifest()["rows"]
     samples_asked = asked["read"] * asked["outputs_per_row"]
-    problems = Counter(p.family for p in read_rows(Problem, StageFolder(paths.stage("problems")).part_paths()))
+    family_of = {p.id: p.family for p in read_rows(Problem, StageFolder(paths.stage("problems")).part_paths())}
+    problems = Counter(family_of.values())
+    correct = breakdown.correct_ids(verdicts)
     kept = list(_numbers(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths())))
     before, after = sum(k["before"] for k in kept), sum(k["after"] for k in kept)
     formats = {name: StageFolder(paths.stage("shards", name)).finished_manifest() for name in params.emit.formats}
@@ -64,7 +67,10 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> 
         "samples": samples_asked,
         "traces": len(verdicts),
         "verdicts": {outcome.value: sum(v.outcome == outcome for v in verdicts) for outcome in Outcome},
-        "verified_share": _share(sum(v.outcome == Outcome.CORRECT for v in verdicts), samples_asked),
+        "verdicts_by_reference": breakdown.outcomes(verdicts, "reference"),
+        "verdicts_by_rule": breakdown.outcomes(verdicts, "rule"),
+        "undecided_reasons": breakdown.undecided_reasons(verdicts),
+        "verified_share": _share(len(correct), samples_asked),
         "examples": {**splits, "total": len(kept)},
         "thinking_tokens": {
             "before": before,
@@ -73,9 +79,11 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> 
             "mean_after": _share(after, len(kept)),
         },
         "chosen_methods": dict(sorted(Counter(k["method"] for k in kept).items())),
+        "difficulty": breakdown.difficulty(family_of, verdicts, [k["problem"] for k in kept], params.filter.bands),
         "families": _families(problems, asked["outputs_per_row"], verdicts, kept),
         "methods": {
-            method: _method(read_rows(RecheckedTrace, folder.part_paths())) for method, folder in rechecked.items()
+            method: by_method(read_rows(RecheckedTrace, folder.part_paths()), correct)
+            for method, folder in rechecked.items()
         },
         "dropped": _dropped(params, paths),
     }
@@ -84,6 +92,7 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder]) -> 
 def _numbers(kept: Iterable[KeptTrace]) -> Iterable[dict[str, Any]]:
     for trace in kept:
         yield {
+            "problem": trace.problem.id,
             "method": trace.method,
             "family": trace.problem.family,
             "before": trace.num_tokens_before,
@@ -108,13 +117,13 @@ def _families(
     return found
 
 
-def _method(traces: Iterable[RecheckedTrace]) -> dict[str, Any]:
-    """Counts over all traces; tokens and likelihoods over the correct ones."""
+def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, Any]:
+    """Of one method's traces, counts over all; tokens and likelihoods over the `correct` ones."""
     statuses: Counter[str] = Counter()
     total: defaultdict[str, float] = defaultdict(float)
     for trace in traces:
         statuses[trace.status] += 1
-        if trace.outcome == Outcome.CORRECT:
+        if trace.outcome == Outcome.CORRECT and trace.id in correct:
             total["correct"] += 1
             total["before"] += trace.num_tokens_before
             total["pruned"] += trace.num_tokens_pruned
@@ -138,14 +147,14 @@ def _dropped(params: Params, paths: Paths) -> dict[str, dict[str, int]]:
     return {name: dropped for name, dropped in counts.items() if dropped}
 
 
-def tokens_csv(rechecked: dict[str, StageFolder]) -> str:
+def tokens_csv(rechecked: dict[str, StageFolder], correct: set[str]) -> str:
     """A row for each correct trace and method, for `dvc plots`."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["id", "method", "family", "status", "tokens_before", "tokens_after"])
     for method, folder in rechecked.items():
         for trace in read_rows(RecheckedTrace, folder.part_paths()):
-            if trace.outcome == Outcome.CORRECT:
+            if trace.outcome == Outcome.CORRECT and trace.id in correct:
                 rows.writerow(
                     [
                         trace.id,
@@ -207,6 +216,7 @@ def page(metrics: dict[str, Any], shown: list[dict[str, Any]]) -> str:
 def summary(metrics: dict[str, Any], paths: Paths) -> str:
     """The closing lines: what was made, and where."""
     tokens, examples = metrics["thinking_tokens"], metrics["examples"]
+    voted = metrics.get("verdicts_by_reference", {}).get("vote", {}).get("correct", 0)
     advice = (
         []
         if examples["total"]
@@ -215,7 +225,8 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
     lines = [
         "",
         f"  {examples['total']} training examples ({examples['train']} train, {examples['validation']} validation) in {paths.stage('shards')}",
-        f"  {metrics['verified_share']:.0%} of {metrics['samples']} samples verified correct, over {metrics['problems']} problems",
+        f"  {metrics['verified_share']:.0%} of {metrics['samples']} samples verified correct{f' ({voted} by vote)' if voted else ''}, over {metrics['problems']} problems",
+        *_hardest(metrics.get("difficulty", {})),
         f"  thinking tokens of the examples: {tokens['before']:,} before, {tokens['after']:,} after ({tokens['kept_share']:.0%} kept)",
         *(
             f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back"
@@ -226,6 +237,21 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _hardest(bands: dict[str, dict[str, float]]) -> list[str]:
+    """What became of the hardest problems: those rarely solved, and those never."""
+    if not bands:
+        return []
+    solved = [band for band in bands.values() if band.get("max_pass_rate") and band["problems"]]
+    never = f"never solved: {bands[breakdown.NEVER]['problems']}"
+    never += f", not judged: {count}" if (count := bands[breakdown.UNJUDGED]["problems"]) else ""
+    if not solved:
+        return [f"  problems {never}"]
+    band = min(solved, key=lambda band: band["max_pass_rate"])
+    return [
+        f"  hardest problems (pass rate ≤ {band['max_pass_rate']:.0%}): {band['problems_with_example']} of {band['problems']} gave an example; {never}"
+    ]
 
 
 def _share(part: float, whole: float, digits: int = 4) -> float:

@@ -21,6 +21,7 @@ from pipeline.code import code_version
 from pipeline.config import SECTIONS
 from pipeline.paths import MATRIX
 from pipeline.plans import PLANS, Context, Plan
+from pipeline.rounds import check_teacher
 from transforms import folders, models, storage
 from transforms.errors import InputError
 from transforms.folders import StageFolder, canonical_json
@@ -41,6 +42,8 @@ def run_stage(stage: str, context: Context, method: str = "") -> list[dict[str, 
         UserError: a message that says what to do.
     """
     context.new_pipeline()  # a runner that cannot be had must not cost an output
+    if stage in ("models", "generate"):
+        check_teacher(context.params, context.paths)
     if stage == "models":
         return [fetch_models(context)]
     if stage == "report":

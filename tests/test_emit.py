@@ -27,26 +27,34 @@ def kept(problem_id: str = "p") -> KeptTrace:
         4,
         1,
         2,
+        "vote",
+        0.5,
     )
 
 
 def test_messages() -> None:
-    (example,) = emit(kept(), "messages")
+    (example,) = emit(kept(), "messages", 3)
     assert example.messages == (Message("user", "2 + 3?"), Message("assistant", "<think>\na\n</think>\n\nIt is 5."))
-    (other,) = emit(kept(), "messages", "Be brief.")
+    (other,) = emit(kept(), "messages", 3, "Be brief.")
     assert other.messages[0] == Message("user", "What is 2 + 3?\n\nBe brief.")
     assert (example.num_thinking_tokens, example.num_thinking_tokens_original) == (4, 9)
 
 
+def test_examples_say_where_they_come_from() -> None:
+    (example,) = emit(kept(), "messages", 3)
+    assert (example.num_correct, example.num_samples) == (1, 2)
+    assert (example.reference, example.round) == ("vote", 3)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers())
 def test_a_problem_is_in_one_split_and_stays_there(problem_id: str, seed: int) -> None:
-    (example,) = emit(kept(problem_id), "messages")
+    (example,) = emit(kept(problem_id), "messages", 1)
     assert split_of(example, 0.0, seed) == "train"
     small, large = split_of(example, 0.1, seed), split_of(example, 0.5, seed)
     assert small == "train" or large == "validation"
 
 
 def test_shares_are_about_what_was_asked() -> None:
-    examples = [next(iter(emit(kept(f"p-{n}"), "messages"))) for n in range(2000)]
+    examples = [next(iter(emit(kept(f"p-{n}"), "messages", 1))) for n in range(2000)]
     counts = Counter(split_of(example, 0.1, 17) for example in examples)
     assert 150 < counts["validation"] < 250

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import FAKE_PARAMS, shared
+from tests.conftest import FAKE_PARAMS, problem, shared
 from transforms import sources
 from transforms.errors import ConfigError, InputError
 from transforms.folders import read_part
 from transforms.ingest import Config, pack, read_problems
 from transforms.sources import Jsonl, Slice
-from transforms.types import Drop, Problem
+from transforms.types import CodeTests, Drop, Problem, with_instruction
 
 ROWS = [{"question": f"What is {n} + 1?", "answer": n + 1} for n in range(7)]
 
@@ -96,7 +96,9 @@ def test_real_problems() -> None:
         (b'{"question": "q"}', "missing_field"),
         (b'{"question": "q", "answer": null}', "missing_answer"),
         (b'{"question": "q", "answer": "  "}', "missing_answer"),
-        (b'{"question": "q", "answer": [1]}', "wrong_type"),
+        (b'{"question": "q", "answer": [[1]]}', "wrong_type"),
+        (b'{"question": "q", "answer": []}', "wrong_type"),
+        (b'{"question": "q", "answer": [1, null]}', "missing_answer"),
         (b'{"question": "q", "answer": true}', "wrong_type"),
         (b'{"question": "q", "answer": NaN}', "wrong_type"),
         (b'{"question": "q", "answer": 1e400}', "wrong_type"),
@@ -112,6 +114,130 @@ def test_a_bad_row_is_a_drop_with_its_reason(tmp_path: Path, line: bytes, reason
     assert [type(row) for row in rows] == [Problem, Drop, Problem]
     assert (rows[1].id, rows[1].reason) == ("a-000001", reason)  # type: ignore[union-attr]
     assert len(rows[1].detail) <= 300  # type: ignore[union-attr]
+
+
+def test_a_list_of_answers_is_one_and_others_that_are_accepted(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"question": "q", "answer": [0.5, "1/2"]}])
+    (row,) = ingest({"kind": "jsonl", "path": str(path)})
+    assert isinstance(row, Problem)
+    assert (row.answer, row.accepted) == ("0.5", ("1/2",))
+
+
+def test_problems_without_references(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"question": "q"}])
+    (row,) = ingest({"kind": "jsonl", "path": str(path), "fields": {"answer": None}})
+    assert isinstance(row, Problem)
+    assert row.answer == ""
+
+
+CHOICE = {"question": "Which?", "choices": ["London", "Paris"]}
+
+
+@pytest.mark.parametrize("answer", ["B", "(b)", "Paris", 1])
+def test_a_choice_has_its_options_and_an_answer_among_them(tmp_path: Path, answer: Any) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{**CHOICE, "answer": answer}])
+    (row,) = ingest({"kind": "jsonl", "path": str(path), "answer_kind": "choice", "fields": {"options": "choices"}})
+    assert isinstance(row, Problem)
+    assert row.options == ("London", "Paris")
+    assert row.answer == ("B" if answer == 1 else answer)
+    assert with_instruction(row, "Say which.") == "Which?\n\nA. London\nB. Paris\n\nSay which."
+
+
+def test_a_question_that_lists_its_options_is_left_alone() -> None:
+    given_problem = problem("B", "choice", "A) London or B) Paris?", options=("London", "Paris"))
+    assert with_instruction(given_problem, "") == "A) London or B) Paris?"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**CHOICE, "answer": "C"},
+        {**CHOICE, "answer": 2},
+        {**CHOICE, "answer": "Rome"},
+        {**CHOICE, "choices": "London, Paris", "answer": "A"},
+        {**CHOICE, "choices": ["London"], "answer": "A"},
+        {**CHOICE, "choices": ["x"] * 11, "answer": "A"},
+        {**CHOICE, "choices": ["x", None], "answer": "A"},
+    ],
+)
+def test_a_choice_that_is_none_is_dropped(tmp_path: Path, row: dict[str, Any]) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [row])
+    (found,) = ingest({"kind": "jsonl", "path": str(path), "answer_kind": "choice", "fields": {"options": "choices"}})
+    assert isinstance(found, Drop)
+    assert found.reason == "wrong_type"
+
+
+CODE = {"kind": "jsonl", "answer_kind": "code", "fields": {"answer": None, "tests": "tests"}}
+PAIRS = {"inputs": ["1\n", "2\n"], "outputs": ["2\n", "3\n"]}
+
+
+@pytest.mark.parametrize(
+    ("tests", "expected"),
+    [
+        ("def check(f): ...", CodeTests(asserts=("def check(f): ...",))),
+        (["assert f(1) == 2"], CodeTests(asserts=("assert f(1) == 2",))),
+        (PAIRS, CodeTests(inputs=("1\n", "2\n"), outputs=("2\n", "3\n"))),
+        (json.dumps(PAIRS), CodeTests(inputs=("1\n", "2\n"), outputs=("2\n", "3\n"))),
+        ([{"input": "1", "output": "2"}], CodeTests(inputs=("1",), outputs=("2",))),
+        ([], None),
+        ("", None),
+        (None, None),
+        (5, None),
+        ([1], None),
+        ({"inputs": ["1"], "outputs": []}, None),
+        ([{"input": "1"}], None),
+    ],
+)
+def test_tests_of_every_shape(tmp_path: Path, tests: Any, expected: CodeTests | None) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"question": "q", "tests": tests}])
+    (row,) = ingest({**CODE, "path": str(path)})
+    if expected is None:
+        assert isinstance(row, Drop)
+        assert row.reason == "missing_tests"
+    else:
+        assert isinstance(row, Problem)
+        assert row.tests == expected
+
+
+def test_real_code_problems() -> None:
+    fields = {"answer": "canonical_solution", "tests": "tests", "entry_point": "entry_point", "prefix": "question"}
+    humaneval = ingest({**CODE, "path": str(shared("problems/humaneval.jsonl.gz")), "fields": fields})
+    fields = {"answer": "canonical_solution", "tests": "tests", "setup": "test_setup_code"}
+    mbpp = ingest({**CODE, "path": str(shared("problems/mbpp.jsonl.gz")), "fields": fields})
+    assert [type(row) for row in humaneval + mbpp] == [Problem] * (164 + 974)
+    first = humaneval[0]
+    assert isinstance(first, Problem)
+    assert (first.tests.entry_point, first.tests.prefix) == ("has_close_elements", first.question)
+    assert first.answer.startswith("    for idx")  # not stripped: it goes on where the prompt ends
+
+
+def test_a_problem_of_a_benchmark_is_dropped_and_says_which(tmp_path: Path) -> None:
+    benchmark = shared("problems/gsm8k_test.jsonl.gz")
+    with gzip.open(benchmark, "rt") as file:
+        question = json.loads(next(file))["question"]
+    rows = [
+        {"question": f"Solve this. {question.upper()}", "answer": 18},
+        {"question": question.replace("16", "17").replace("three", "2"), "answer": 18},
+        ROWS[0],
+    ]
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    found = ingest({"kind": "jsonl", "path": str(path)}, benchmarks=[{"kind": "jsonl", "path": str(benchmark)}])
+    assert [type(row) for row in found] == [Drop, Problem, Problem]
+    assert isinstance(found[0], Drop)
+    assert found[0].reason == "benchmark_overlap"
+    assert found[0].detail == "100% of the 8-word runs of gsm8k_test-000000, and all its numbers"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"), [({"q": 1}, "no field 'question'"), ({"question": None}, "has no question")]
+)
+def test_a_benchmark_that_cannot_be_read_is_a_clear_error(tmp_path: Path, line: Any, message: str) -> None:
+    benchmark = jsonl(tmp_path / "b.jsonl", [line])
+    with pytest.raises(InputError, match=message):
+        ingest(
+            {"kind": "jsonl", "path": str(jsonl(tmp_path / "a.jsonl", ROWS))},
+            benchmarks=[{"kind": "jsonl", "path": str(benchmark)}],
+        )
 
 
 def test_a_line_too_long_to_read_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

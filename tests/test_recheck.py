@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ from transforms.inference.engine import Failure, TokenScores
 from transforms.pruning import prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config as FirstCorrect
-from transforms.recheck import Config, recheck, requests
-from transforms.types import Drop, PrunedTrace, RecheckedTrace
+from transforms.recheck import Config, checkable, recheck, requests
+from transforms.types import CodeTests, Drop, PrunedTrace, RecheckedTrace
+from transforms.verify import judge_response
 
 TEXT = "See.\n\n2 + 3 = 5.\n\nCheck."
 
@@ -61,7 +64,55 @@ def test_a_wrong_original_is_marked_not_hidden() -> None:
 def test_pruned_text_that_breaks_the_tags_rolls_back() -> None:
     trace = pruned()
     broken = PrunedTrace(**{**vars(trace), "pruned": "so</think>it is \\boxed{9}"})
-    assert run(broken, -1.0).status == "rolled_back"
+    found = run(broken, -1.0)
+    assert (found.status, found.reason) == (
+        "rolled_back",
+        "the pruned trace does not parse as training would see it",
+    )
+
+
+def test_the_mean_log_probability_is_of_what_goes_on() -> None:
+    first, second = requests(pruned())
+
+    def mean(after: float) -> float:
+        (found,) = recheck(pruned(), [scores(first.text, -1.0), scores(second.text, after)], Config())
+        assert isinstance(found, RecheckedTrace)
+        return found.mean_logprob_after_nats_per_token
+
+    assert mean(-0.5) == pytest.approx(-0.5)
+    assert mean(-2.0) == pytest.approx(-1.0)  # rolled back
+    (found,) = recheck(pruned(), [TokenScores((), (), (), ())] * 2, Config())
+    assert isinstance(found, RecheckedTrace)
+    assert math.isnan(found.mean_logprob_after_nats_per_token)
+
+
+def test_the_response_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparing is what costs, and the original and the pruned trace have the same response."""
+    judged: list[str] = []
+
+    def count(response: str, *others: Any) -> Any:
+        judged.append(response)
+        return judge_response(response, *others)
+
+    monkeypatch.setattr("transforms.recheck.judge_response", count)
+    assert run(pruned(), -1.0).status == "passed"
+    assert judged == ["So it is \\boxed{5}."]
+
+
+def test_without_a_reference_the_traces_own_answer_has_to_stay() -> None:
+    found = run(pruned(""), -1.05)
+    assert (found.status, found.outcome, found.problem.answer) == ("passed", "correct", "")
+    assert run(pruned(""), -1.2).status == "rolled_back"
+    silent = replace(pruned(""), problem=problem("", "text"), response="I am done.\nGood bye.")
+    assert run(silent, -1.0).status == "original_fails"
+
+
+def test_what_is_checked_against() -> None:
+    assert checkable(problem("7"), "So it is \\boxed{5}.").answer == "7"
+    assert checkable(problem(""), "So it is \\boxed{5}.").answer == "5"
+    assert checkable(problem(""), "").answer == ""
+    tests = CodeTests(asserts=("assert f(2) == 3",))
+    assert checkable(problem("", "code", tests=tests), "```python\ndef f(x): ...\n```").answer == ""
 
 
 def test_a_failure_is_a_drop() -> None:

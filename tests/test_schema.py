@@ -25,7 +25,7 @@ def test_round_trip(record: Any, data: st.DataObject) -> None:
         st.register_type_strategy(kind, strategy)
     row = data.draw(st.builds(record))
     (back,) = schema.to_table(record, [row]).to_pylist()
-    assert schema.from_plain(record, back) == row
+    assert repr(schema.from_plain(record, back)) == repr(row)  # NaN equals itself there
 
 
 def test_nan_survives() -> None:

@@ -87,4 +87,7 @@ def test_the_request_holds_what_training_holds() -> None:
 
 
 def test_a_response_without_an_answer_has_no_likelihood() -> None:
-    assert answer_loglik("a", "b", TokenScores((0, 1, 3), (1, 3, 4), (-1.0, -1.0, -3.0), (0.0,) * 3)) == (0.0, 0)
+    assert answer_loglik("a", " ", "math", TokenScores((0, 1, 3), (1, 3, 4), (-1.0, -1.0, -3.0), (0.0,) * 3)) == (
+        0.0,
+        0,
+    )

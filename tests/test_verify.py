@@ -17,9 +17,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import problem
 from transforms.types import Outcome, Problem
-from transforms.verify import final_answer, judge_response, judge_within, workers
+from transforms.verify import Config, final_answer, judge_response, judge_within, stated_answer, workers
 from transforms.verify.extract import plain
-from transforms.verify.judge import EVALUATES_ANSWERS, Judgement, lone_number
+from transforms.verify.judge import EVALUATES_ANSWERS
+from transforms.verify.judgement import Judgement
+from transforms.verify.numbers import lone_number, stated_number
+from transforms.verify.sandbox import Limits
 
 
 @pytest.mark.parametrize(
@@ -45,6 +48,76 @@ def test_final_answer(text: str, answer: str, rule: str) -> None:
     found = final_answer(text)
     assert found is not None
     assert (plain(found.answer), found.rule) == (plain(answer), rule)
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "answer", "rule"),
+    [
+        ("She needs **25** eggs.\n\nSo Ann buys **3 boxes** of them.", "math", "3 boxes", "bold"),
+        ("Answer: Ann has 25 eggs, and 3 boxes hold them.\n\nThus **84 eggs**.", "math", "84 eggs", "bold"),
+        ("Answer: Ann has 25 eggs. Half of them make 12. Therefore, the answer is 12.", "math", "12", "statement"),
+        ("There are\n\n18 eggs left.", "math", "18 eggs left.", "closing"),
+        ("C", "choice", "C", "closing"),
+        ("The others are wrong. Thus, (A) is the correct answer.", "choice", "A", "statement"),
+        ("FINAL ANSWER: C", "choice", "C", "statement"),
+        ("Paris", "text", "Paris", "closing"),
+        ("It is in France.\nI think so.", "text", None, None),
+        ("x", "code", "x", "whole"),
+        ("First\n```python\na = 1\n```\nthen\n```python\nb = 2\n```\nand\n```\n3\n```\n", "code", "b = 2\n", "fence"),
+        ("```\nb = 2\n```", "code", "b = 2\n", "fence"),
+        ("```python\nb = 2", "code", None, None),
+        (" ", "math", None, None),
+    ],
+)
+def test_the_answer_of_a_whole_response(response: str, kind: str, answer: str | None, rule: str | None) -> None:
+    found = stated_answer(response, kind)
+    assert (found and found.answer, found and found.rule) == (answer, rule)
+    if found:
+        assert response[found.answer_start : found.answer_end] == found.answer
+
+
+@given(st.text() | st.text(alphabet="\\boxed{}answer is:1 \n*`A"), st.sampled_from(["math", "choice", "text", "code"]))
+def test_an_answer_is_where_it_says(response: str, kind: str) -> None:
+    found = stated_answer(response, kind)
+    assert found is None or response[found.answer_start : found.answer_end] == found.answer
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("Gerald has \\$50 left", 50),
+        ("Jordan would earn \\$1,140 in one week", 1140),
+        ("The temperature is −5 degrees", -5),
+        ("Tom has **3** of the 7 cards", 3),
+        ("It costs $2.50 a piece", Fraction(5, 2)),
+        *(
+            (text, None)
+            for text in (
+                "3 or 4 eggs",
+                "not 5",
+                "it isn't 5",
+                "5 million people",
+                "half of 10",
+                "x^2 is 5",
+                "5 plus one",
+                "about 3/4 of it",
+                "5-6 eggs",
+                "is it 5?",
+                "twice 5 eggs",
+                "**3** and **4**",
+                "room 5b",
+            )
+        ),
+    ],
+)
+def test_the_number_that_a_sentence_states(sentence: str, value: Fraction | None) -> None:
+    found = stated_number(sentence)
+    assert (found and found.value) == value
+
+
+@given(st.text() | st.text(alphabet="0123456789.,/-+ %ab()\\*$"))
+def test_stated_number_takes_any_text(text: str) -> None:
+    stated_number(text)
 
 
 def test_no_final_answer() -> None:
@@ -78,8 +151,53 @@ def test_extraction_takes_any_text(text: str) -> None:
         ("3 + 4 = 8", problem("8"), Outcome.UNDECIDED),
         ("y=5", problem("x=5"), Outcome.INCORRECT),
         ("x=5", problem("x=5"), Outcome.CORRECT),
-        ("Harry slept 3 hours more than James", problem("3"), Outcome.UNDECIDED),
+        ("Harry slept 3 hours more than James", problem("3"), Outcome.CORRECT),
+        ("Harry slept 3 hours more than James", problem("4"), Outcome.INCORRECT),
+        ("Emma should make **18 more vlogs** to complete her target of 20", problem("18"), Outcome.CORRECT),
         ("7 km", problem("7 kg"), Outcome.UNDECIDED),
+        ("7000 m", problem("7 km"), Outcome.UNDECIDED),
+        ("7 Kilometers", problem("7 kilometer"), Outcome.CORRECT),
+        ("72\\, \\text{Mb/h}", problem("72"), Outcome.CORRECT),
+        ("280\\ \\text{feet}", problem("280"), Outcome.CORRECT),
+        ("2:00\\ \\text{pm}", problem("2"), Outcome.UNDECIDED),
+        ("50\\%", problem("0.5"), Outcome.CORRECT),
+        ("0.5", problem("50\\%"), Outcome.CORRECT),
+        ("60\\%", problem("0.5"), Outcome.INCORRECT),
+        ("0.5\\%", problem("50"), Outcome.INCORRECT),
+        ("E", problem("\\text{east}"), Outcome.UNDECIDED),
+        ("west", problem("\\text{east}"), Outcome.INCORRECT),
+        ("East", problem("\\text{east}"), Outcome.CORRECT),
+        ("\\frac{2}{4}", problem("\\frac{1}{2}"), Outcome.CORRECT),
+        ("(-\\infty, 3]", problem("(-\\infty,3]"), Outcome.CORRECT),
+        ("(-\\infty, 3)", problem("(-\\infty,3]"), Outcome.INCORRECT),
+        ("[2, 5]", problem("[2,5)"), Outcome.INCORRECT),
+        ("\\{3, 1, 2\\}", problem("\\{1,2,3\\}"), Outcome.CORRECT),
+        ("\\{1, 2\\}", problem("\\{1,2,3\\}"), Outcome.INCORRECT),
+        (
+            "\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}",
+            problem("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}"),
+            Outcome.CORRECT,
+        ),
+        (
+            "\\begin{pmatrix} 1 & 2 \\\\ 3 & 5 \\end{pmatrix}",
+            problem("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}"),
+            Outcome.INCORRECT,
+        ),
+        ("\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", problem("5"), Outcome.INCORRECT),
+        ("90", problem("90^\\circ"), Outcome.CORRECT),
+        ("7", problem("5", accepted=("6", "7")), Outcome.CORRECT),
+        ("8", problem("5", accepted=("6", "7")), Outcome.INCORRECT),
+        ("five", problem("5", accepted=("6",)), Outcome.UNDECIDED),
+        ("5", problem(""), Outcome.UNDECIDED),
+        ("Paris", problem("B", "choice", options=("London", "Paris")), Outcome.CORRECT),
+        ("London", problem("B", "choice", options=("London", "Paris")), Outcome.INCORRECT),
+        ("B. Paris", problem("Paris", "choice", options=("London", "Paris")), Outcome.CORRECT),
+        ("B. London", problem("B", "choice", options=("London", "Paris")), Outcome.UNDECIDED),
+        ("C", problem("B", "choice", options=("London", "Paris")), Outcome.UNDECIDED),
+        ("Rome", problem("B", "choice", options=("London", "Paris")), Outcome.UNDECIDED),
+        ("A", problem("B", "choice", options=("B", "A")), Outcome.INCORRECT),
+        ("J", problem("J", "choice", options=tuple("0123456789")), Outcome.CORRECT),
+        ("9", problem("J", "choice", options=tuple("0123456789")), Outcome.CORRECT),
         ("\\{1,200\\}", problem("1200"), Outcome.INCORRECT),
         ("(1,200)", problem("(1200)"), Outcome.INCORRECT),
         ("A or B", problem("A", "choice"), Outcome.UNDECIDED),
@@ -178,21 +296,21 @@ def test_every_scorer_that_evaluates_answers_is_refused() -> None:
 
 
 def test_a_response_without_an_answer_is_undecided() -> None:
-    extracted, judgement = judge_response("I do not know", problem(), 5)
+    extracted, judgement = judge_response("\n", problem(), Config())
     assert extracted == ""
     assert judgement.outcome == Outcome.UNDECIDED
 
 
-def hang(answer: str, given_problem: Problem) -> Judgement:
+def hang(answer: str, given_problem: Problem, limits: Limits) -> Judgement:
     time.sleep(60)
     raise AssertionError
 
 
-def crash(answer: str, given_problem: Problem) -> Judgement:
+def crash(answer: str, given_problem: Problem, limits: Limits) -> Judgement:
     os._exit(3)
 
 
-def fail(answer: str, given_problem: Problem) -> Judgement:
+def fail(answer: str, given_problem: Problem, limits: Limits) -> Judgement:
     raise RecursionError("too deep")
 
 

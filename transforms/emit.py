@@ -22,7 +22,8 @@ from transforms.types import Example, KeptTrace, with_instruction
 class Config(BaseConfig):
     """`validation_share` of the problems goes to the validation split, as chance has it.
 
-    `instruction` follows the question in the examples; null: the prompt as the teacher was asked.
+    `instruction` follows the question in the examples, but where code is asked for; null: the prompt as the teacher
+    was asked.
     """
 
     formats: tuple[Literal["messages"], ...] = Field(("messages",), min_length=1, strict=False)
@@ -37,10 +38,11 @@ class Config(BaseConfig):
         return formats
 
 
-def emit(trace: KeptTrace, format_name: str, instruction: str | None = None) -> Iterator[Example]:
-    """The example of one kept trace."""
-    asked = trace.prompt if instruction is None else with_instruction(trace.problem, instruction)
-    yield FORMATS[format_name].render(trace, asked)
+def emit(trace: KeptTrace, format_name: str, round: int, instruction: str | None = None) -> Iterator[Example]:
+    """The example of one kept trace of the data set's `round`."""
+    kept = instruction is None or trace.problem.answer_kind == "code"
+    asked = trace.prompt if kept else with_instruction(trace.problem, instruction or "")
+    yield FORMATS[format_name].render(trace, asked, round)
 
 
 def split_of(example: Example, validation_share: float, seed: int) -> str:

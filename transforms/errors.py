@@ -5,6 +5,7 @@
     └── StageError            exit code 1
         ├── InputError        a source or an earlier stage's folder is missing or unreadable
         ├── ModelError        a model cannot be fetched, checked, converted or loaded
+        ├── SandboxError      code of a model cannot be run safely here
         └── StorageError      the disk is full or not writable
 
 Beam wraps what a worker raises in a RuntimeError whose text is a traceback. `mark` writes a user
@@ -43,11 +44,16 @@ class ModelError(StageError):
     """A model cannot be fetched, checked, converted or loaded."""
 
 
+class SandboxError(StageError):
+    """Code of a model cannot be run safely on this machine."""
+
+
 class StorageError(StageError):
     """An output cannot be written."""
 
 
-_BY_NAME = {kind.__name__: kind for kind in (UserError, ConfigError, StageError, InputError, ModelError, StorageError)}
+_KINDS = (UserError, ConfigError, StageError, InputError, ModelError, SandboxError, StorageError)
+_BY_NAME = {kind.__name__: kind for kind in _KINDS}
 
 
 def mark(error: UserError) -> str:

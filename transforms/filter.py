@@ -1,66 +1,69 @@
-"""Think-Prune-Train's filter: what is verified correct, no text twice, at most n examples a problem.
+"""Think-Prune-Train's filter: what is verified correct, no text twice, at most n traces a problem, N examples a round.
 
-For each trace one version is chosen: that of a named method, or (`portfolio`) the shortest that passed
-its re-check; equal lengths go to the method named first. For each problem the shortest traces stay, up
-to `max_per_problem`; equal lengths go to the lower id. Only ids and numbers are grouped.
-(arXiv 2504.18116; no code published.)
+    2 versions of each of 8 traces of a problem → 16 rows → 1 KeptTrace(num_correct=5, num_samples=8, …), 15 drops
+
+1. Only what is verified correct can stay. Of each trace that is one version: that of a named method, or (`portfolio`)
+   the shortest that passed its re-check; equal lengths go to the method named first.
+2. The traces of a problem are put in the order of `choose`: equals by their id. Going down it, a trace is dropped whose
+   text (thinking and response) repeats one that stays, or is as alike as `max_similarity`; of the others the first
+   `max_per_problem` stay.
+3. Of all these, `num_examples` stay, in equal shares from each band of difficulty (`balance`); what a band does not
+   have, the others give. Which ones of a band is up to the seed and their ids.
+
+Paper: arXiv 2504.18116 (no code published). The number of examples a round is fixed so that gains do not come from more
+data. Nothing depends on the order or the sharding of the rows; only ids, numbers and checksums are grouped.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import apache_beam as beam
-from pydantic import Field
 
-from transforms.configuration import Config as BaseConfig
+from transforms.choice import (
+    Chosen,
+    Config,
+    Decision,
+    Place,
+    Rule,
+    Version,
+    band,
+    choose,
+    last_places,
+    place,
+    unfit,
+    within,
+)
+from transforms.duplicates import sketch
 from transforms.folders import read_part
 from transforms.shards import AttachNotes, Guarded, Mark, Shard
-from transforms.types import DropReason, KeptTrace, Outcome, RecheckedTrace, Verdict
+from transforms.types import KeptTrace, Outcome, RecheckedTrace, Verdict
+
+__all__ = [
+    "ChooseVersions",
+    "Config",
+    "TakeShares",
+    "keep",
+    "read_versions",
+    "version_of",
+]
 
 
-class Config(BaseConfig):
-    """`method`: a method's name, or "portfolio"."""
-
-    method: str = Field("portfolio", min_length=1)
-    max_per_problem: int = Field(1, ge=1)
-
-
-class Version(NamedTuple):
-    """One method's version of one trace, in numbers. `row` counts over the shard's parts in their order."""
-
-    trace_id: str
-    method: int
-    num_tokens: int
-    outcome: str
-    status: str
-    text: bytes
-    shard: int
-    row: int
-
-
-class Chosen(NamedTuple):
-    """What a chosen row wants to know of its problem."""
-
-    num_correct: int
-    num_samples: int
-
-
-def read_versions(shard: Shard) -> Iterator[tuple[RecheckedTrace, str]]:
+def read_versions(shard: Shard) -> Iterator[tuple[RecheckedTrace, Verdict]]:
     """(trace, its verdict) over the parts of all methods. `shard.source` = one path a method, then the verdicts'."""
     *methods, verdicts = shard.source
-    outcomes = {verdict.id: verdict.outcome for verdict in read_part(Verdict, verdicts)}
+    verdict_of = {verdict.id: verdict for verdict in read_part(Verdict, verdicts)}
     for path in methods:
         for trace in read_part(RecheckedTrace, path):
-            yield trace, outcomes[trace.id]
+            yield trace, verdict_of[trace.id]
 
 
-def keep(row: tuple[RecheckedTrace, str], chosen: Chosen) -> Iterator[KeptTrace]:
+def keep(row: tuple[RecheckedTrace, Verdict], chosen: Chosen) -> Iterator[KeptTrace]:
     """A chosen version as the kept trace."""
-    trace, _ = row
+    trace, verdict = row
     yield KeptTrace(
         id=trace.id,
         problem=trace.problem,
@@ -75,41 +78,32 @@ def keep(row: tuple[RecheckedTrace, str], chosen: Chosen) -> Iterator[KeptTrace]
         num_tokens_after=trace.num_tokens_after,
         num_correct=chosen.num_correct,
         num_samples=chosen.num_samples,
+        reference=verdict.reference,
+        agreement=verdict.agreement,
     )
 
 
-def choose(
-    versions: Iterable[Version], num_samples: int, num_correct: int, wanted: int | None, max_per_problem: int
-) -> Iterator[tuple[int, tuple[int, Chosen | Mark]]]:
-    """For all versions of one problem's traces: (shard, (row, Chosen)) or (shard, (row, Mark)), one for each.
-
-    Args:
-        versions: of one problem.
-        num_samples: traces of the problem that were judged.
-        num_correct: those judged correct.
-        wanted: the number of the method to take, or None for the portfolio.
-        max_per_problem: traces to keep.
-    """
-    seen: set[bytes] = set()
-    traces: set[str] = set()
-    for version in sorted(versions, key=lambda v: (v.num_tokens, v.trace_id, v.method)):
-        reason, detail = "", ""
-        if version.outcome != Outcome.CORRECT:
-            reason = DropReason.UNDECIDED if version.outcome == Outcome.UNDECIDED else DropReason.INCORRECT
-        elif version.status == "original_fails":
-            reason, detail = DropReason.UNDECIDED, "the re-check could not verify the original as training would see it"
-        elif wanted is not None and version.method != wanted:
-            reason, detail = DropReason.NOT_CHOSEN, "another method is chosen"
-        elif version.trace_id in traces:
-            reason, detail = DropReason.NOT_CHOSEN, "another version of the trace is as short or shorter"
-        elif version.text in seen:
-            reason = DropReason.DUPLICATE_TRACE
-        elif len(traces) >= max_per_problem:
-            reason, detail = DropReason.NOT_CHOSEN, f"the problem has {max_per_problem} as short or shorter"
-        else:
-            seen.add(version.text)
-            traces.add(version.trace_id)
-        yield version.shard, (version.row, Mark(reason, detail) if reason else Chosen(num_correct, num_samples))
+def version_of(trace: RecheckedTrace, verdict: Verdict, shard: int, row: int, rule: Rule) -> Version:
+    """The trace in numbers. Its text is looked at only where the version can stay."""
+    version = Version(
+        trace_id=trace.id,
+        method=rule.methods.index(trace.method),
+        num_tokens=trace.num_tokens_after,
+        mean_logprob_nats=trace.mean_logprob_after_nats_per_token,
+        outcome=verdict.outcome,
+        status=trace.status,
+        text=b"",
+        sketch=b"",
+        shard=shard,
+        row=row,
+    )
+    if unfit(version, rule):
+        return version
+    text = f"{trace.final.strip()}\n\n{trace.response}"
+    return version._replace(
+        text=hashlib.sha256(text.encode()).digest()[:16],
+        sketch=b"" if rule.config.max_similarity is None else sketch(text),
+    )
 
 
 @dataclass
@@ -118,35 +112,45 @@ class ChooseVersions(beam.PTransform):
 
     config: Config
     methods: tuple[str, ...]
+    seed: int
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
-        wanted = None if self.config.method == "portfolio" else self.methods.index(self.config.method)
-        versions = shards | "Read the numbers" >> beam.ParDo(Guarded(_versions, self.methods))
+        rule = Rule(self.config, self.methods, self.seed)
+        versions = shards | "Read the numbers" >> beam.ParDo(Guarded(_versions, rule))
         verdicts = shards | "Read the verdicts" >> beam.ParDo(Guarded(_outcomes))
-        notes = (
+        decisions = (
             {"versions": versions, "verdicts": verdicts}
             | "Group by problem" >> beam.CoGroupByKey()
-            | "Choose in each problem" >> beam.FlatMap(_choose_group, wanted, self.config.max_per_problem)
+            | "Choose in each problem" >> beam.FlatMap(_choose_group, rule)
         )
-        return (shards, notes) | AttachNotes()
+        if self.config.num_examples is not None:
+            decisions = decisions | "Choose over all problems" >> TakeShares(rule)
+        return (shards, decisions | "As notes" >> beam.Map(_note)) | AttachNotes()
 
 
-def _versions(shard: Shard, methods: tuple[str, ...]) -> Iterator[tuple[str, Version]]:
-    for row, (trace, outcome) in enumerate(read_versions(shard)):
-        text = hashlib.sha256(f"{trace.final}\x1f{trace.response}".encode()).digest()[:16]
-        yield (
-            trace.problem.id,
-            Version(
-                trace.id,
-                methods.index(trace.method),
-                trace.num_tokens_after,
-                outcome,
-                trace.status,
-                text,
-                shard.number,
-                row,
-            ),
+@dataclass
+class TakeShares(beam.PTransform):
+    """Decisions → decisions of which `num_examples` are chosen, in equal shares from each band.
+
+    At most `num_examples` places of each band are gathered, and one cut-off a band goes back to all workers.
+    """
+
+    rule: Rule
+
+    def expand(self, decisions: beam.PCollection[Decision]) -> beam.PCollection[Decision]:
+        last = (
+            decisions
+            | "Place in the bands" >> beam.FlatMap(_placed, self.rule)
+            | "First of each band" >> beam.combiners.Top.SmallestPerKey(self.rule.config.num_examples)
+            | "All bands" >> beam.combiners.ToDict()
+            | "Cut off" >> beam.Map(last_places, self.rule.config)
         )
+        return decisions | "Take the shares" >> beam.Map(within, beam.pvalue.AsSingleton(last), self.rule)
+
+
+def _versions(shard: Shard, rule: Rule) -> Iterator[tuple[str, Version]]:
+    for row, (trace, verdict) in enumerate(read_versions(shard)):
+        yield trace.problem.id, version_of(trace, verdict, shard.number, row, rule)
 
 
 def _outcomes(shard: Shard) -> Iterator[tuple[str, bool]]:
@@ -154,8 +158,16 @@ def _outcomes(shard: Shard) -> Iterator[tuple[str, bool]]:
         yield verdict.problem_id, verdict.outcome == Outcome.CORRECT
 
 
-def _choose_group(
-    group: tuple[str, dict[str, list]], wanted: int | None, max_per_problem: int
-) -> Iterator[tuple[int, tuple[int, Chosen | Mark]]]:
+def _choose_group(group: tuple[str, dict[str, list[Any]]], rule: Rule) -> Iterator[Decision]:
     versions, correct = group[1]["versions"], group[1]["verdicts"]
-    return choose(versions, len(correct), sum(correct), wanted, max_per_problem)
+    return choose(versions, sum(correct), len(correct), rule)
+
+
+def _placed(decision: Decision, rule: Rule) -> Iterator[tuple[int, Place]]:
+    if isinstance(decision.outcome, Chosen):
+        yield band(decision.outcome, rule.config), place(decision.version, rule.seed)
+
+
+def _note(decision: Decision) -> tuple[int, tuple[int, Chosen | Mark]]:
+    version, outcome = decision
+    return version.shard, (version.row, outcome if isinstance(outcome, Chosen) else Mark(*outcome))

@@ -3,34 +3,58 @@
     {"question": "2 + 3 = ?", "answer": 5} → Problem(id="sums-000000", question="2 + 3 = ?", answer="5", …)
 
 Rows are dropped, with their reason, when they cannot be read, have no question or answer, are too long,
-or repeat an id or a question; of repeats, the first in the order of the sources stays.
+overlap a benchmark, or repeat an id or a question; of repeats, the first in the order of the sources stays.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 import apache_beam as beam
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from transforms import sources
 from transforms.configuration import Config as BaseConfig
 from transforms.configuration import combination
+from transforms.errors import InputError
+from transforms.folders import canonical_json
+from transforms.overlap import Config as OverlapConfig
+from transforms.overlap import Index
 from transforms.shards import AttachNotes, Guarded, Mark, Shard
-from transforms.sources import Raw, Slice, Source
-from transforms.types import Drop, DropReason, Problem, drop
+from transforms.sources import Benchmark, Raw, Slice, Source
+from transforms.sources.base import MAX_ROWS
+from transforms.types import CodeTests, Drop, DropReason, Problem, drop
+from transforms.verify.options import LETTERS, option_letter
 
 MAX_ID_CHARS = 200
 
 
 class Config(BaseConfig):
-    """`sources` in the order in which duplicates are decided."""
+    """`sources` in the order in which duplicates are decided.
+
+    A problem that overlaps a question of `benchmarks` is dropped; `overlap` has the rule.
+    """
 
     sources: tuple[Source, ...] = Field(min_length=1, strict=False)
     max_question_chars: int = Field(20_000, ge=1)
+    benchmarks: tuple[Benchmark, ...] = Field((), strict=False)
+    overlap: OverlapConfig = OverlapConfig()
+
+    @field_validator("benchmarks")
+    @classmethod
+    def _questions_only(cls, benchmarks: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A benchmark needs no column but its questions'."""
+        return tuple(
+            one.model_copy(update={"fields": sources.Fields(question=one.fields.question, answer=None)})
+            for one in benchmarks
+        )
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Config:
@@ -46,9 +70,28 @@ class Config(BaseConfig):
 
 def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
     """The rows of a shard's slices as problems or drops."""
+    index = _benchmark_index(config) if config.benchmarks else None
     for piece in shard.source:
         for raw in sources.read(piece):
-            yield raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
+            row = raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
+            hit = index.find(row.question) if index and isinstance(row, Problem) else None
+            yield drop(row.id, "ingest", DropReason.BENCHMARK_OVERLAP, hit.describe()) if hit else row
+
+
+@lru_cache(maxsize=1)  # once for each process
+def _benchmark_index(config: Config) -> Index:
+    """The questions of all benchmarks. Raises InputError."""
+    rows = []
+    for benchmark in config.benchmarks:
+        pieces, _ = sources.plan(benchmark, 0, MAX_ROWS)
+        for raw in (raw for piece in pieces for raw in sources.read(piece)):
+            if isinstance(raw, Drop) or not isinstance(raw.question, str):
+                name = raw.id if isinstance(raw, Drop) else sources.row_name(pieces[0], raw.row)
+                raise InputError(
+                    f"ingest.benchmarks: {name} has no question; a benchmark must be readable in all its rows"
+                )
+            rows.append((pieces[0].name, sources.row_name(pieces[0], raw.row), raw.question))
+    return Index(rows, config.overlap)
 
 
 def pack(slices: Iterable[Slice], shard_rows: int) -> list[Shard]:
@@ -73,17 +116,29 @@ def to_problem(piece: Slice, raw: Raw, config: Config) -> Problem | Drop:
     """One row as a problem, or why it is none."""
     name, source = sources.row_name(piece, raw.row), piece.source
     generated = source.kind == "reasoning_gym"
+    kind = "reasoning_gym" if generated else source.answer_kind
     try:
+        options = _options(raw.options) if raw.options is not None else ()
+        answer, *accepted = _answers(
+            raw.answer,
+            None if generated else source.answer_after,
+            kind,
+            options,
+            generated or source.fields.answer is not None,
+        )
         problem = Problem(
             id=name if generated or source.fields.id is None else _identifier(raw.id, source.fields.id),
             source=piece.name,
             family=source.dataset if generated else piece.name,
             question=_question(raw.question, config.max_question_chars),
-            answer=_answer(raw.answer, None if generated else source.answer_after),
-            answer_kind="reasoning_gym" if generated else source.answer_kind,
+            answer=answer,
+            answer_kind=kind,
             entry=raw.entry,
+            accepted=tuple(accepted),
+            options=options,
+            tests=_tests(raw) if kind == "code" else CodeTests(),
         )
-        (problem.id + problem.question + problem.answer).encode("utf-8")
+        canonical_json(asdict(problem)).encode("utf-8")
     except _UnusableError as error:
         return drop(name, "ingest", *error.args)
     except UnicodeEncodeError:
@@ -101,7 +156,19 @@ def _question(value: Any, max_chars: int) -> str:
     return value
 
 
-def _answer(value: Any, after: str | None) -> str:
+def _answers(value: Any, after: str | None, kind: str, options: tuple[str, ...], wanted: bool) -> list[str]:
+    """The reference answer first, then others that are accepted; [""] where there is none, as the source says."""
+    if not wanted:
+        return [""]
+    if kind == "code":  # a reference solution; its tests decide
+        return [sources.as_text(value) or ""]
+    values = value if isinstance(value, list) and value else [value]
+    return [_answer(one, after, kind, options) for one in values]
+
+
+def _answer(value: Any, after: str | None, kind: str, options: tuple[str, ...]) -> str:
+    if kind == "choice" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(options):
+        return LETTERS[value]  # the option's number, from 0, as MMLU has it
     text = sources.as_text(value)
     if text is None and value is not None:
         raise _UnusableError(
@@ -112,7 +179,51 @@ def _answer(value: Any, after: str | None) -> str:
         text = rest if found else ""
     if not (text or "").strip():
         raise _UnusableError(DropReason.MISSING_ANSWER)
+    if kind == "choice" and not option_letter(text or "", options):
+        raise _UnusableError(DropReason.WRONG_TYPE, f"the answer {text!r} names none of the options")
     return (text or "").strip()
+
+
+def _options(value: Any) -> tuple[str, ...]:
+    texts = [sources.as_text(option) for option in value] if isinstance(value, list) else []
+    if not 2 <= len(texts) <= len(LETTERS) or None in texts:
+        raise _UnusableError(DropReason.WRONG_TYPE, f"the options are no list of 2 to {len(LETTERS)} texts")
+    return tuple((text or "").strip() for text in texts)
+
+
+def _tests(raw: Raw) -> CodeTests:
+    """The tests of a code problem, in the shapes of HumanEval, MBPP and stdin/stdout pairs."""
+    value = raw.tests
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    asserts: list[Any] = []
+    pairs: list[tuple[Any, Any]] = []
+    if isinstance(value, str):
+        asserts = [value]
+    elif isinstance(value, dict) and isinstance(value.get("inputs"), list) and isinstance(value.get("outputs"), list):
+        pairs = list(zip_longest(value["inputs"], value["outputs"]))
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        pairs = [(item.get("input"), item.get("output")) for item in value]
+    elif isinstance(value, list):
+        asserts = value
+    texts = [
+        raw.prefix or "",
+        raw.setup or "",
+        raw.entry_point or "",
+        *asserts,
+        *(text for pair in pairs for text in pair),
+    ]
+    if not all(isinstance(text, str) for text in texts) or not (pairs or any(text.strip() for text in asserts)):
+        raise _UnusableError(DropReason.MISSING_TESTS, "no asserts, and no pairs of input and output, as text")
+    return CodeTests(
+        prefix=raw.prefix or "",
+        setup=raw.setup or "",
+        entry_point=raw.entry_point or "",
+        asserts=tuple(asserts),
+        inputs=tuple(given for given, _ in pairs),
+        outputs=tuple(expected for _, expected in pairs),
+    )
 
 
 def _identifier(value: Any, column: str) -> str:

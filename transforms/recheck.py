@@ -1,6 +1,7 @@
 """Checks a pruned trace again: does it still give the right answer, and is the answer still likely?
 
-(a) The example as training will see it, `<think>pruned</think>response`, is parsed and verified.
+(a) The example as training will see it, `<think>pruned</think>response`, is parsed and verified: against the
+    problem's reference, or where it has none against the answer of the original.
 (b) log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token
     of the answer, measured where the response states it. Steps of the thinking that only state the answer
     are not masked yet, so a thinking that keeps such a step passes easily.
@@ -12,17 +13,19 @@ depend on the threshold, so another threshold asks it nothing new.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import fields
 
 from pydantic import Field
 
+from transforms import verify
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import Failure, ScoreRequest, TokenScores, failed
 from transforms.score import answer_loglik, num_thinking_tokens, score_request
 from transforms.traces import Unparsable, split_thinking
 from transforms.types import Drop, Outcome, PrunedTrace, RecheckedTrace
-from transforms.verify import judge_response
+from transforms.verify import checkable, judge_response
 
 
 class Config(BaseConfig):
@@ -30,7 +33,9 @@ class Config(BaseConfig):
 
     model: str = Field("student", min_length=1)
     max_loss_nats_per_token: float = Field(0.1, ge=0)
-    deadline_seconds: float = Field(10.0, gt=0)
+
+
+JUDGING = verify.Config()
 
 
 def requests(trace: PrunedTrace) -> list[ScoreRequest]:
@@ -39,9 +44,9 @@ def requests(trace: PrunedTrace) -> list[ScoreRequest]:
 
 
 def recheck(
-    trace: PrunedTrace, answers: list[TokenScores | Failure], config: Config
+    trace: PrunedTrace, answers: list[TokenScores | Failure], config: Config, judging: verify.Config = JUDGING
 ) -> Iterator[RecheckedTrace | Drop]:
-    """The trace with what goes on (`final`), or a drop if the scorer could not read it."""
+    """The trace with what goes on (`final`), or a drop if the scorer could not read it. `judging` is how it is verified."""
     before, after = answers
     if isinstance(before, Failure):
         yield failed(trace.id, "recheck", before)
@@ -51,12 +56,12 @@ def recheck(
         return
     loglik_before, loglik_after = _per_token(trace, trace.thinking, before), _per_token(trace, trace.pruned, after)
     num_before, num_pruned = num_thinking_tokens(trace.thinking, before), num_thinking_tokens(trace.pruned, after)
-    outcome = outcome_of(trace, trace.thinking, config)
+    outcome = outcome_of(trace, judging)
     status, reason = "passed", ""
     if outcome != Outcome.CORRECT:
         status, reason = "original_fails", "the original's answer is not correct"
-    elif outcome_of(trace, trace.pruned, config) != Outcome.CORRECT:
-        status, reason = "rolled_back", "the pruned trace does not verify"
+    elif not intact(trace.pruned, trace.response):
+        status, reason = "rolled_back", "the pruned trace does not parse as training would see it"
     elif loglik_after < loglik_before - config.max_loss_nats_per_token:
         status, reason = "rolled_back", "the answer became too unlikely"
     carried = {field.name: getattr(trace, field.name) for field in fields(trace)}
@@ -71,18 +76,30 @@ def recheck(
         num_tokens_before=num_before,
         num_tokens_pruned=num_pruned,
         num_tokens_after=num_pruned if status == "passed" else num_before,
+        mean_logprob_after_nats_per_token=_mean_logprob(after if status == "passed" else before),
     )
 
 
-def outcome_of(trace: PrunedTrace, thinking: str, config: Config) -> Outcome:
-    """The verdict on thinking and response as training would see them."""
-    parts = split_thinking(f"<think>\n{thinking.strip()}\n</think>\n\n{trace.response}", "tags")
-    if isinstance(parts, Unparsable) or parts != (thinking.strip(), trace.response.strip()):
-        return Outcome.UNDECIDED  # a trainer's template would cut it elsewhere
-    return judge_response(parts.response, trace.problem, config.deadline_seconds)[1].outcome
+def outcome_of(trace: PrunedTrace, judging: verify.Config) -> Outcome:
+    """The verdict on the original as training would see it. The pruned trace shares its response, and so its verdict."""
+    if not intact(trace.thinking, trace.response):
+        return Outcome.UNDECIDED
+    response = trace.response.strip()
+    return judge_response(response, checkable(trace.problem, response), judging)[1].outcome
+
+
+def intact(thinking: str, response: str) -> bool:
+    """Whether thinking and response in tags are told apart again; else a trainer's template would cut them elsewhere."""
+    parts = split_thinking(f"<think>\n{thinking.strip()}\n</think>\n\n{response}", "tags")
+    return not isinstance(parts, Unparsable) and parts == (thinking.strip(), response.strip())
+
+
+def _mean_logprob(scores: TokenScores) -> float:
+    """Of all tokens of thinking and response, in nats per token; NaN without tokens."""
+    return sum(scores.logprobs_nats) / len(scores.logprobs_nats) if scores.logprobs_nats else math.nan
 
 
 def _per_token(trace: PrunedTrace, thinking: str, scores: TokenScores) -> float:
     """Mean log-likelihood of the final answer's tokens in nats; 0 without an answer."""
-    loglik, num_tokens = answer_loglik(thinking, trace.response, scores)
+    loglik, num_tokens = answer_loglik(thinking, trace.response, trace.problem.answer_kind, scores)
     return loglik / max(num_tokens, 1)

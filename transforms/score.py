@@ -21,7 +21,7 @@ from pydantic import Field
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import Failure, ScoreRequest, TokenScores, failed
 from transforms.types import Drop, Message, SegmentedTrace, Step, StepScore, TraceScores
-from transforms.verify.extract import final_answer
+from transforms.verify.extract import stated_answer
 
 JOIN = "\n\n"  # between thinking and response in the scored text
 
@@ -42,7 +42,7 @@ def score(trace: SegmentedTrace, response: TokenScores | Failure, model: str) ->
     if isinstance(response, Failure):
         yield failed(trace.id, "score", response)
         return
-    loglik, num_tokens = answer_loglik(trace.thinking, trace.response, response)
+    loglik, num_tokens = answer_loglik(trace.thinking, trace.response, trace.problem.answer_kind, response)
     yield TraceScores(
         id=trace.id,
         model=model,
@@ -71,9 +71,9 @@ def score_step(thinking: str, step: Step, tokens: TokenScores) -> StepScore:
     )
 
 
-def answer_loglik(thinking: str, response: str, tokens: TokenScores) -> tuple[float, int]:
+def answer_loglik(thinking: str, response: str, kind: str, tokens: TokenScores) -> tuple[float, int]:
     """(Sum of the log-probabilities of the final answer's tokens in nats, their number); (0, 0) without an answer."""
-    found = final_answer(response)
+    found = stated_answer(response, kind)
     if found is None:
         return 0.0, 0
     offset = len(thinking.strip() + JOIN)

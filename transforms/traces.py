@@ -4,7 +4,8 @@ r"""Tells the thinking from the answer in a teacher's raw text.
     before_answer  "2 + 3 = 5.\n\nSo it is \boxed{5}."    → "2 + 3 = 5." | "So it is \boxed{5}."
 
 `before_answer` is for teachers that do not mark their thinking: the response starts with the line that
-states the final answer (or the display maths it stands in), the reasoning is what comes before.
+states the final answer (or the display maths it stands in), the reasoning is what comes before. Where code is asked
+for, the response starts with the last code block.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from transforms.segment import construct_start
 from transforms.types import DropReason
-from transforms.verify.extract import final_answer
+from transforms.verify.extract import final_answer, stated_answer
 
 Thinking = Literal["auto", "tags", "before_answer"]
 _CLOSE = "</think>"
@@ -35,11 +36,11 @@ class Unparsable(NamedTuple):
     detail: str
 
 
-def split_thinking(raw: str, mode: Thinking = "auto") -> Parts | Unparsable:
-    """Thinking and response of `raw`; `auto` takes tags where there are any."""
+def split_thinking(raw: str, mode: Thinking = "auto", kind: str = "math") -> Parts | Unparsable:
+    """Thinking and response of `raw`; `auto` takes tags where there are any. `kind` is the problem's answer_kind."""
     if mode == "tags" or (mode == "auto" and _CLOSE in raw):
         return _by_tags(raw)
-    return _before_answer(raw)
+    return _before_answer(raw, kind)
 
 
 def _by_tags(raw: str) -> Parts | Unparsable:
@@ -52,9 +53,9 @@ def _by_tags(raw: str) -> Parts | Unparsable:
     return _checked(inside if opened else thinking, response)
 
 
-def _before_answer(raw: str) -> Parts | Unparsable:
-    answer = final_answer(raw)
-    if answer is None:
+def _before_answer(raw: str, kind: str) -> Parts | Unparsable:
+    answer = stated_answer(raw, kind) if kind == "code" else final_answer(raw)
+    if answer is None or answer.rule == "whole":
         return Unparsable(DropReason.NO_FINAL_ANSWER, f"no final-answer statement; the text ends: {raw.strip()[-120:]}")
     start = construct_start(raw, answer.start)
     if not raw[:start].strip():  # all in one line: the last sentence is the statement

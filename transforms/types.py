@@ -10,6 +10,7 @@ texts: a part of `traces/` and the part of `steps/` of the same number hold the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +24,7 @@ class DropReason(StrEnum):
     WRONG_TYPE = "wrong_type"
     EMPTY_QUESTION = "empty_question"
     MISSING_ANSWER = "missing_answer"
+    MISSING_TESTS = "missing_tests"
     TOO_LONG = "too_long"
     DUPLICATE_ID = "duplicate_id"
     DUPLICATE_QUESTION = "duplicate_question"
@@ -31,11 +33,13 @@ class DropReason(StrEnum):
     TRUNCATED = "truncated"  # the model ran into its token limit
     NO_FINAL_ANSWER = "no_final_answer"
     BROKEN_TAGS = "broken_tags"  # thinking tags where none belong
+    BENCHMARK_OVERLAP = "benchmark_overlap"  # the question is one of a benchmark's
     NO_SCORES = "no_scores"
     INCORRECT = "incorrect"
     UNDECIDED = "undecided"  # the verifier, or the re-check, could not tell
     NOT_CHOSEN = "not_chosen"  # another version or trace of the same problem was chosen
     DUPLICATE_TRACE = "duplicate_trace"
+    NEAR_DUPLICATE_TRACE = "near_duplicate_trace"
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,29 @@ def drop(id: str, stage: str, reason: str, detail: str = "") -> Drop:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A question with its reference answer.
+class CodeTests:
+    """How code is judged. All empty where the answer is no code.
 
-    `answer_kind` says how answers are compared: reasoning_gym | math | choice | text.
+    Either `asserts` (each a piece of Python, as HumanEval's and MBPP's) hold over what the program defines, or the
+    program prints `outputs[i]` for `inputs[i]` on its standard input. `prefix` goes before the answer's code (HumanEval's
+    prompt); `setup` runs after the program and before the asserts. `entry_point` is the function that the asserts call,
+    or "" to find it in them.
+    """
+
+    prefix: str = ""
+    setup: str = ""
+    entry_point: str = ""
+    asserts: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with its reference answer; `answer` is "" where there is none.
+
+    `answer_kind` says how answers are compared: reasoning_gym | math | choice | text | code.
+    `accepted` are other answers that are right too. `options` are the texts of a choice, A first.
     `entry` is the reasoning-gym entry as JSON that its own scorer wants, else empty.
     """
 
@@ -68,11 +91,17 @@ class Problem:
     answer: str
     answer_kind: str
     entry: str
+    accepted: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    tests: CodeTests = CodeTests()
 
 
 def with_instruction(problem: Problem, instruction: str) -> str:
-    """The question and what to do with it, as a prompt."""
-    return f"{problem.question.strip()}\n\n{instruction}".strip()
+    """The question, its options unless it lists them itself, and what to do, as a prompt."""
+    question = problem.question.strip()
+    if not all(option in question for option in problem.options):
+        question += "\n\n" + "\n".join(f"{chr(65 + i)}. {option}" for i, option in enumerate(problem.options))
+    return f"{question}\n\n{instruction}".strip()
 
 
 @dataclass(frozen=True)
@@ -90,6 +119,7 @@ class Trace:
     finish_reason: str
     num_prompt_tokens: int
     num_tokens: int
+    mean_logprob_nats_per_token: float = math.nan  # of the teacher's own tokens; NaN where it does not say
 
 
 class Outcome(StrEnum):
@@ -102,7 +132,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one trace's answer. `rule` decided; `reason` says why, where it needs words."""
+    """The judgement of one trace's answer. `rule` decided; `reason` says why, where it needs words.
+
+    `reference` is what the answer was compared with: given | vote | none. `agreement` is the share of the
+    problem's votes that the winning answer has, 0 where no vote was taken.
+    """
 
     id: str
     problem_id: str
@@ -111,6 +145,8 @@ class Verdict:
     extracted: str
     rule: str
     reason: str
+    reference: str = "given"
+    agreement: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -207,6 +243,7 @@ class RecheckedTrace(PrunedTrace):
     num_tokens_before: int
     num_tokens_pruned: int
     num_tokens_after: int
+    mean_logprob_after_nats_per_token: float  # of all tokens that go on, thinking and response, by the scorer
 
 
 @dataclass(frozen=True)
@@ -224,8 +261,10 @@ class KeptTrace:
     response: str
     num_tokens_before: int
     num_tokens_after: int
-    num_correct: int
+    num_correct: int  # of the problem's judged traces: its pass rate, with the number of samples below
     num_samples: int
+    reference: str  # as in Verdict
+    agreement: float
 
 
 @dataclass(frozen=True)
@@ -249,3 +288,7 @@ class Example:
     method: str
     num_thinking_tokens: int
     num_thinking_tokens_original: int
+    num_correct: int
+    num_samples: int
+    reference: str
+    round: int

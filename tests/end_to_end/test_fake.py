@@ -17,7 +17,7 @@ from tests.conftest import STAGES, digests
 from transforms.folders import StageFolder, read_rows
 from transforms.traces import Parts, split_thinking
 from transforms.types import Drop, Example, KeptTrace, Problem, RecheckedTrace, Trace
-from transforms.verify import judge_response
+from transforms.verify import Config, judge_response
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_every_example_is_correct_and_can_be_traced_back(run: tuple[Params, Path
         parts = split_thinking(example.messages[1].content)
         assert isinstance(parts, Parts)
         assert parts.thinking in traces[example.id].raw
-        assert judge_response(parts.response, problems[example.problem_id], 20)[1].outcome == "correct"
+        assert judge_response(parts.response, problems[example.problem_id], Config())[1].outcome == "correct"
 
 
 def test_pruning_shortened_something_and_the_portfolio_chose_it(run: tuple[Params, Paths]) -> None:

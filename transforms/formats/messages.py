@@ -12,8 +12,8 @@ from __future__ import annotations
 from transforms.types import Example, KeptTrace, Message
 
 
-def render(trace: KeptTrace, prompt: str) -> Example:
-    """The training example of one kept trace, as the answer to `prompt`."""
+def render(trace: KeptTrace, prompt: str, round: int) -> Example:
+    """The training example of one kept trace, as the answer to `prompt`; `round` is that of the data set."""
     answer = f"<think>\n{trace.thinking.strip()}\n</think>\n\n{trace.response}"
     return Example(
         id=trace.id,
@@ -25,4 +25,8 @@ def render(trace: KeptTrace, prompt: str) -> Example:
         method=trace.method,
         num_thinking_tokens=trace.num_tokens_after,
         num_thinking_tokens_original=trace.num_tokens_before,
+        num_correct=trace.num_correct,
+        num_samples=trace.num_samples,
+        reference=trace.reference,
+        round=round,
     )

@@ -21,11 +21,20 @@ from transforms.types import Drop, DropReason, Message, drop
 
 
 class Sampling(Config):
-    """How a completion is drawn. There is no per-request seed: what was generated is kept, not regenerated."""
+    """How a completion is drawn. There is no per-request seed: what was generated is kept, not regenerated.
+
+    `logprobs` asks for the log-probability of each token drawn, before temperature; it costs a few percent of time.
+    """
 
     temperature: float = Field(0.7, ge=0, le=5)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(1024, ge=1)
+    logprobs: bool = False
+
+    def content(self) -> dict[str, Any]:
+        """All that the answer depends on. `logprobs: false` is left out, as it was before there was a choice."""
+        values = self.model_dump()
+        return values if self.logprobs else {key: value for key, value in values.items() if key != "logprobs"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class GenerateRequest:
     def content(self) -> dict[str, Any]:
         """All that the answer depends on, as JSON values."""
         messages = [asdict(message) for message in self.messages]
-        return {"kind": "generate", "messages": messages, "sampling": self.sampling.model_dump(), "sample": self.sample}
+        return {"kind": "generate", "messages": messages, "sampling": self.sampling.content(), "sample": self.sample}
 
 
 @dataclass(frozen=True)
@@ -56,12 +65,13 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class Completion:
-    """A model's answer. `finish_reason` is "stop" or "length"."""
+    """A model's answer. `finish_reason` is "stop" or "length"; `sum_logprob_nats` is over its tokens, where asked for."""
 
     text: str
     finish_reason: str
     num_prompt_tokens: int
     num_tokens: int
+    sum_logprob_nats: float | None = None
 
 
 @dataclass(frozen=True)

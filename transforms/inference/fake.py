@@ -41,7 +41,9 @@ class FakeEngine:
         right = unit_interval(0, "right", canonical_json(request.content())) < self._model.accuracy
         words = _solve(question, right).split(" ")
         kept = words[: request.sampling.max_tokens]
-        return Completion(" ".join(kept), "stop" if kept == words else "length", len(question.split()), len(kept))
+        logprob = -len(kept) * (0.2 if right else 0.6) if request.sampling.logprobs else None
+        reason = "stop" if kept == words else "length"
+        return Completion(" ".join(kept), reason, len(question.split()), len(kept), logprob)
 
 
 def _solve(question: str, right: bool) -> str:

@@ -71,7 +71,11 @@ class VllmEngine:
                     yield (
                         int(output.request_id),
                         Completion(
-                            text.text, str(text.finish_reason), len(output.prompt_token_ids), len(text.token_ids)
+                            text.text,
+                            str(text.finish_reason),
+                            len(output.prompt_token_ids),
+                            len(text.token_ids),
+                            text.cumulative_logprob,
                         ),
                     )
 
@@ -85,7 +89,12 @@ def _sampling_params(request: GenerateRequest) -> Any:
     from vllm import SamplingParams
 
     sampling = request.sampling
-    return SamplingParams(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens)
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_tokens,
+        logprobs=0 if sampling.logprobs else None,  # 0: of the token that was drawn, and no others
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ reaches the answer when something it concludes is judged correct by the verifier
 right-hand side of an "=", or the number at the end of a clause that says so ("so the total is 17"). A
 number that merely stands there, is weighed ("if it were 17"), or is given by the question does not count. With `solutions: 2` the second such step that comes after a
 step without the answer ends it, i.e. the second derivation. A trace that never reaches the answer is
-kept whole.
+kept whole, and so is one whose answer is code. Without a reference it is the trace's own answer that is reached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Field
 from transforms.configuration import Config as BaseConfig
 from transforms.pruning.base import PruneInput
 from transforms.types import Action, Decision, Problem
-from transforms.verify import is_correct
+from transforms.verify import checkable, is_correct
 from transforms.verify.extract import final_answer
 
 VERSION = "1"
@@ -56,7 +56,8 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     """KEEP up to the step that ends the wanted number of solutions, and the conclusion; DELETE the rest."""
     trace = given.trace
     texts = [trace.thinking[step.start : step.end] for step in trace.steps]
-    end = _last_needed(texts, trace.problem, config)
+    problem = checkable(trace.problem, trace.response)
+    end = _last_needed(texts, problem, config)
     last = len(texts) - 1
     decisions = []
     for number, text in enumerate(texts):
@@ -66,7 +67,7 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
             decisions.append(
                 Decision(number, Action.KEEP, "reaches the answer" if number == end else "before the answer")
             )
-        elif number == last and config.keep_conclusion and reaches(text, trace.problem, config.deadline_seconds):
+        elif number == last and config.keep_conclusion and reaches(text, problem, config.deadline_seconds):
             decisions.append(Decision(number, Action.KEEP, "conclusion"))
         else:
             decisions.append(Decision(number, Action.DELETE, "after the answer"))
@@ -75,6 +76,8 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
 
 def _last_needed(texts: list[str], problem: Problem, config: Config) -> int | None:
     """The step that ends solution number `solutions`, or the last solution there is; None without any."""
+    if problem.answer_kind == "code":
+        return None
     solutions, end, apart = 0, None, True
     for number, text in enumerate(texts):
         if not reaches(text, problem, config.deadline_seconds):

@@ -12,10 +12,12 @@ from typing import Any
 
 from transforms.errors import InputError
 from transforms.sources import gym, jsonl, tables
-from transforms.sources.base import Jsonl, Planned, Raw, Slice, Source, as_text, row_name
+from transforms.sources.base import Benchmark, Fields, Jsonl, Planned, Raw, Slice, Source, as_text, row_name
 from transforms.types import Drop
 
 __all__ = [
+    "Benchmark",
+    "Fields",
     "Jsonl",
     "Raw",
     "Slice",

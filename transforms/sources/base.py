@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
 
 from transforms.configuration import Config as BaseConfig
 from transforms.errors import InputError
@@ -15,15 +16,24 @@ MAX_ROWS = 100_000_000
 
 
 class Fields(BaseConfig):
-    """Which column holds what. Without `id`, ids are the source's name and the row number."""
+    """Which column holds what. Without `id`, ids are the source's name and the row number.
+
+    `answer: null` is for problems without references. `options` is a list of texts. The others are for code: `tests`
+    holds asserts (a text or a list of texts) or pairs ({inputs, outputs}, or a list of {input, output}, also as JSON).
+    """
 
     question: str = "question"
-    answer: str = "answer"
+    answer: str | None = "answer"
     id: str | None = None
+    options: str | None = None
+    tests: str | None = None
+    entry_point: str | None = None
+    prefix: str | None = None
+    setup: str | None = None
 
     def columns(self) -> list[str]:
         """The distinct columns that are read."""
-        return list(dict.fromkeys(name for name in (self.question, self.answer, self.id) if name is not None))
+        return list(dict.fromkeys(name for name in self.model_dump().values() if name is not None))
 
 
 class Table(BaseConfig):
@@ -31,10 +41,18 @@ class Table(BaseConfig):
 
     name: str | None = Field(None, min_length=1, max_length=100)
     fields: Fields = Fields()
-    answer_kind: Literal["math", "choice", "text"] = "math"
+    answer_kind: Literal["math", "choice", "text", "code"] = "math"
     answer_after: str | None = Field(
         None, min_length=1, description="keep what follows its last occurrence, as GSM8K's ####"
     )
+
+    @model_validator(mode="after")
+    def _code_has_tests(self) -> Table:
+        if (self.answer_kind == "code") != (self.fields.tests is not None):
+            raise PydanticCustomError(
+                "tests", "answer_kind: code and fields.tests (the column with the tests) go together"
+            )
+        return self
 
 
 class ReasoningGym(BaseConfig):
@@ -73,6 +91,7 @@ class HuggingFace(Table):
 
 
 Source = Annotated[ReasoningGym | Jsonl | Parquet | HuggingFace, Field(discriminator="kind")]
+Benchmark = Annotated[Jsonl | Parquet | HuggingFace, Field(discriminator="kind")]
 
 
 class Slice(NamedTuple):
@@ -95,13 +114,18 @@ class Planned(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """A row as its source has it."""
+    """A row as its source has it: the value of each role of `Fields` that the source names."""
 
     row: int
     question: Any
     answer: Any
-    id: Any
-    entry: str
+    id: Any = None
+    entry: str = ""
+    options: Any = None
+    tests: Any = None
+    entry_point: Any = None
+    prefix: Any = None
+    setup: Any = None
 
 
 def evenly(num_rows: int, shard_rows: int, identity: dict[str, Any]) -> Planned:
@@ -125,7 +149,11 @@ def from_columns(piece: Slice, row: int, values: dict[str, Any]) -> Raw | Drop:
     for column in fields.columns():
         if column not in values:
             return unreadable(piece, row, DropReason.MISSING_FIELD, f"no field {column!r}")
-    return Raw(row, values[fields.question], values[fields.answer], values[fields.id] if fields.id else None, "")
+    return Raw(
+        row,
+        **{role: values[column] for role, column in fields.model_dump().items() if column is not None}
+        | ({} if fields.answer else {"answer": None}),
+    )
 
 
 def as_text(value: Any) -> str | None:

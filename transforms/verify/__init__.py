@@ -1,21 +1,25 @@
 """Judges whether a trace's final answer is right.
 
     Trace(response="So it is \\boxed{5}.", problem=Problem(answer="5", …))
-        → Verdict(outcome="correct", extracted="5", rule="boxed/reasoning_gym")
+        → Verdict(outcome="correct", extracted="5", rule="boxed/reasoning_gym", reference="given")
 
-Three verdicts: correct, incorrect, undecided. The comparison runs in a child process with a deadline.
+Three verdicts: correct, incorrect, undecided. Comparisons run in child processes with a deadline, code in a sandbox.
+A problem without a reference is undecided, or decided by the majority of its traces (`reference: vote`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
 
 from pydantic import Field
 
-from transforms.configuration import Config as BaseConfig
-from transforms.types import Outcome, Problem, Trace, Verdict
-from transforms.verify.extract import Extracted, final_answer
-from transforms.verify.judge import KINDS, Judgement
+from transforms.types import Outcome, Problem
+from transforms.verify.extract import Extracted, final_answer, stated_answer
+from transforms.verify.judge import KINDS
+from transforms.verify.judgement import Judgement
+from transforms.verify.sandbox import Limits
+from transforms.verify.vote import Config as VoteConfig
 from transforms.verify.workers import judge_within
 
 __all__ = [
@@ -23,43 +27,56 @@ __all__ = [
     "Config",
     "Extracted",
     "Judgement",
+    "checkable",
     "final_answer",
+    "has_reference",
     "is_correct",
     "judge_response",
     "judge_within",
-    "verify",
+    "stated_answer",
 ]
 
+NONE_STATED = Judgement(Outcome.UNDECIDED, "extract", "the response states no final answer")
 
-class Config(BaseConfig):
-    """`deadline_seconds` is how long one comparison may take before it is undecided."""
+
+class Config(Limits):
+    """`deadline_seconds` is how long one comparison may take before it is undecided; the limits are for code.
+
+    `reference: vote` decides problems without a reference by the majority of their traces; `given` leaves them undecided.
+    """
 
     deadline_seconds: float = Field(10.0, gt=0)
+    reference: Literal["given", "vote"] = "given"
+    vote: VoteConfig = VoteConfig()
 
 
-def verify(trace: Trace, config: Config) -> Iterator[Verdict]:
-    """The verdict on one trace."""
-    extracted, judgement = judge_response(trace.response, trace.problem, config.deadline_seconds)
-    yield Verdict(
-        id=trace.id,
-        problem_id=trace.problem.id,
-        family=trace.problem.family,
-        outcome=judgement.outcome,
-        extracted=extracted,
-        rule=judgement.rule,
-        reason=judgement.reason,
-    )
+def has_reference(problem: Problem) -> bool:
+    """Whether there is anything to judge an answer against."""
+    return bool(problem.answer or problem.tests.asserts or problem.tests.inputs)
 
 
-def judge_response(response: str, problem: Problem, deadline_seconds: float) -> tuple[str, Judgement]:
+def checkable(problem: Problem, response: str) -> Problem:
+    """The problem with something to compare with: where it has no reference, the answer that the response states.
+
+    Whether that answer is right was voted on before; here it only has to be stated still.
+    """
+    own = None if has_reference(problem) else stated_answer(response, problem.answer_kind)
+    return problem if own is None else replace(problem, answer=own.answer)
+
+
+def judge_response(response: str, problem: Problem, config: Config) -> tuple[str, Judgement]:
     """The final answer that `response` states ("" if none), and its judgement."""
-    found = final_answer(response)
+    found = stated_answer(response, problem.answer_kind)
     if found is None:
-        return "", Judgement(Outcome.UNDECIDED, "extract", "the response states no final answer")
-    judgement = judge_within(found.answer, problem, deadline_seconds)
-    return found.answer, judgement._replace(rule=f"{found.rule}/{judgement.rule}")
+        return "", NONE_STATED
+    return found.answer, found_by(found.rule, judge_within(found.answer, problem, config.deadline_seconds, config))
 
 
 def is_correct(answer: str, problem: Problem, deadline_seconds: float) -> bool:
     """Whether `answer` alone, without a sentence around it, is judged correct."""
     return judge_within(answer, problem, deadline_seconds).outcome == Outcome.CORRECT
+
+
+def found_by(rule: str, judgement: Judgement) -> Judgement:
+    """The judgement, with the rule that found the answer before the rule that decided."""
+    return judgement._replace(rule=f"{rule}/{judgement.rule}")

@@ -2,6 +2,7 @@ r"""Finds the final answer a text states.
 
 "… so the total is \boxed{\frac{1}{2}}." → Extracted("\frac{1}{2}", rule="boxed", start=…)
 "The final answer is 42."                 → Extracted("42", rule="statement", start=…)
+"… which makes **$18** in all."            → Extracted("$18", rule="bold", start=…), of a whole response only
 """
 
 from __future__ import annotations
@@ -11,13 +12,23 @@ from typing import NamedTuple
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _STATEMENT = re.compile(
-    r"(?:\banswer(?:\*\*)?\s*(?:is|:|=)|^#+[^\n]*\banswer)(?:\*\*)?[: \t]*\n?\s*(?P<answer>[^\n]{1,200})",
+    r"(?:\banswer(?:\*\*)?\s*(?:is|:|=)|^#+[^\n]*\banswer)(?:\*\*)?[: \t]*\n?\s*(?=(?P<answer>[^\n]{1,200}))",
     re.IGNORECASE | re.MULTILINE,
 )
 _TELLS = re.compile(r"\d|\\[a-zA-Z]|\b[A-J]\b")  # a number, maths, or an option
 _ENDS = re.compile(r"(?<!\d)[.!]\s|[.!]$|\.\s|\s+(?:because|since)\b")
 _WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"), ("$", "$"), ("**", "**"), ("`", "`"), ('"', '"'))
-_DECORATION = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}|\\?[$€£]|\\[,;!]")
+_BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
+_FENCED = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)", re.MULTILINE | re.DOTALL
+)
+_SAID = re.compile(
+    r"(?<![\w(])[(\*]*(?P<letter>[A-J])[)\*]* is (?:the )?(?:only )?(?:most )?(?:correct|right|best|accurate)(?: answer| option| choice)?\b(?!.*\n.*\S)"
+)
+_WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
+_PYTHON = ("python", "python3", "py", "")
+MAX_CLOSING_CHARS = 300
+_DECORATION = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}|\\?[$€£]|(?<!\\)\\[,;!: ]|~")
 
 
 class Extracted(NamedTuple):
@@ -44,6 +55,50 @@ def final_answer(text: str) -> Extracted | None:
     for found, answer in [*reversed([one for one in stated if _TELLS.search(one[1])]), *reversed(stated)]:
         return _extracted(text, answer, "statement", found.start(), found.start("answer"))
     return None
+
+
+def stated_answer(response: str, kind: str) -> Extracted | None:
+    """The answer that a whole response gives, by the kind of answer asked for.
+
+    Code is the last fenced block (of Python, where one says so), or all of a response without fences. Else it is what
+    `final_answer` finds, unless that is prose; else, as the response is known to be one, its last bold words with a
+    number, or its last line (its only one, for choices and texts).
+    """
+    if kind == "code":
+        return _code(response)
+    found = final_answer(response)
+    if kind == "choice" and (said := _SAID.search(response)) and not (found and found.rule == "boxed"):
+        return _extracted(response, said["letter"], "statement", said.start(), said.start("letter"))
+    prose = found is None or (found.rule == "statement" and len(_WORD.findall(found.answer)) > 2)
+    if not prose:
+        return found
+    lines = [line for line in re.finditer(r"[^\n]+", response) if line[0].strip()]
+    if kind in ("choice", "text"):
+        return found or (_closing(lines[0]) if len(lines) == 1 else None)
+    bold = [span for span in _BOLD.finditer(response, found.start if found else 0) if re.search(r"\d", span[1])]
+    if bold:  # "Answer:" above a derivation is a heading
+        return Extracted(bold[-1][1], "bold", bold[-1].start(), *bold[-1].span(1))
+    return found or (_closing(lines[-1]) if lines else None)
+
+
+def _closing(line: re.Match[str]) -> Extracted | None:
+    answer = line[0].strip()
+    if len(answer) > MAX_CLOSING_CHARS:
+        return None
+    start = line.start() + line[0].index(answer)
+    return Extracted(answer, "closing", start, start, start + len(answer))
+
+
+def _code(response: str) -> Extracted | None:
+    blocks = list(_FENCED.finditer(response))
+    blocks = [block for block in blocks if block["language"].lower() in _PYTHON[:-1]] or [
+        block for block in blocks if block["language"].lower() in _PYTHON
+    ]
+    if blocks:
+        return Extracted(blocks[-1]["code"], "fence", blocks[-1].start(), *blocks[-1].span("code"))
+    if "```" in response or not response.strip():
+        return None
+    return Extracted(response, "whole", 0, 0, len(response))
 
 
 def _extracted(text: str, answer: str, rule: str, start: int, after: int) -> Extracted:

@@ -2,10 +2,14 @@ r"""Compares an answer with a problem's reference. Plain functions that run insi
 
 Each kind gives a `Judgement`; what a kind cannot compare is undecided, never incorrect.
 
-    math           a lone number (with or without words behind it) is compared as a number, all else by math-verify
+    math           a number (alone, with a unit, or the only one of a sentence) is compared as a number, all else by
+                   math-verify: fractions, intervals, sets, matrices, equations
     reasoning_gym  by the dataset's scorer; but a whole number as above, for scorers take "189 - 7" for 189
-    choice         one option letter
+    choice         an option's letter, or its text, up to ten options
     text           equal up to case and spaces
+    code           by its tests, in a sandbox
+
+An answer is correct if it is judged so against the reference or one of the other accepted answers.
 """
 
 from __future__ import annotations
@@ -13,13 +17,20 @@ from __future__ import annotations
 import json
 import logging
 import re
+import resource
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from transforms.types import Outcome, Problem
-from transforms.verify.extract import plain, unwrapped
+from transforms.verify.code import judge_code
+from transforms.verify.extract import plain
+from transforms.verify.judgement import Judgement, decided
+from transforms.verify.numbers import Number, lone_number, same_unit, stated_number
+from transforms.verify.options import folded, option_letter
+from transforms.verify.sandbox import Limits
 
 # The scorers of these reasoning-gym datasets evaluate the model's answer as code (eval, exec or sympy's
 # parse_expr, which is eval). Text from a model is never executed here, so they are refused at ingest.
@@ -40,44 +51,30 @@ EVALUATES_ANSWERS = frozenset(
     }
 )
 PROBES = ("I do not know", "zzz")  # no scorer may take these for right
+DEFAULT_LIMITS = Limits()
+WORKER_MEMORY = 4 << 30  # bytes of address space; sympy can ask for more than a machine has
 
-_NUMBER = re.compile(
-    r"(?P<sign>[-−+]?)\s*(?P<whole>\d{1,3}(?:(?:,|\{,\})\d{3})+|\d+)?(?P<decimals>\.\d+)?(?:/(?P<below>\d+))?\.?"
-    r"(?P<words>(?:[\s~]*%|[\s~(]+[A-Za-z][A-Za-z\s.²³()-]*(?:\^\{?[23]\}?)?)?)"
-)
-# Words behind a number that make it another one, or take it back. A lone letter may be a factor.
-_CHANGES = re.compile(
-    r"\b(?:hundred|thousand|[mb]illion|trillion|dozen|hal(?:f|ves)|thirds?|quarters?|percent|squared|cubed|pi|plus|minus|"
-    r"times|over|less|more|than|or|and|not|no|is|are|was|to|cannot|wrong|so|cents?|mod|[A-Za-z])\b",
-    re.IGNORECASE,
-)
 _LITERAL = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+|/\d+)?", re.IGNORECASE)
 _LATEX_FRACTION = re.compile(r"(?P<sign>[-−+]?)\\[dt]?frac\{(\d+)\}\{(\d+)\}")
 _SEVERAL = re.compile(r"\d\s+\d|\de[-+]?\d")
 _PROSE = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\{\w+\*?\}")
 _RELATION = re.compile(r"[=<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?\b")
 _VARIABLE = re.compile(r"^\s*\$?\s*([A-Za-z])\s*=\s*")
-_OPTION = re.compile(r"[(\[]?(?P<letter>[A-Ja-j])[)\].:]*(?:(?<=[)\].:])\s+\S.*)?", re.DOTALL)
 
 
-class Judgement(NamedTuple):
-    """A verdict, the rule that gave it, and the reason where there is something to say."""
-
-    outcome: Outcome
-    rule: str
-    reason: str = ""
-
-
-class Number(NamedTuple):
-    """A lone number, exactly, and the words behind it."""
-
-    value: Fraction
-    words: str
-
-
-def judge(answer: str, problem: Problem) -> Judgement:
-    """Compares `answer` with the reference of `problem`."""
-    return KINDS[problem.answer_kind](answer, problem)
+def judge(answer: str, problem: Problem, limits: Limits = DEFAULT_LIMITS) -> Judgement:
+    """Compares `answer` with what is right for `problem`; `limits` are for answers that are code."""
+    if problem.answer_kind == "code":
+        return judge_code(answer, problem.tests, limits)
+    if not problem.answer:
+        return Judgement(Outcome.UNDECIDED, "no_reference", "the problem has no reference answer")
+    judgements = []
+    for reference in (problem.answer, *problem.accepted):
+        judgements.append(KINDS[problem.answer_kind](answer, replace(problem, answer=reference)))
+        if judgements[-1].outcome == Outcome.CORRECT:
+            return judgements[-1]
+    return next((one for one in judgements if one.outcome == Outcome.UNDECIDED), judgements[0])
 
 
 def warm_up() -> None:
@@ -85,26 +82,9 @@ def warm_up() -> None:
     import reasoning_gym
 
     del reasoning_gym
+    resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY, WORKER_MEMORY))
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it would warn that its own time-outs are off
     _parsed("1")
-
-
-def lone_number(text: str) -> Number | None:
-    r"""The number that `text` is, or None: "\$1,234.50 dollars" is one, "18 or 19" and "3 + 4" are none."""
-    text = plain(text)
-    if found := _LATEX_FRACTION.fullmatch(text):
-        return Number(_signed(found["sign"], Fraction(int(found[2]), int(found[3]))), "") if int(found[3]) else None
-    found = _NUMBER.fullmatch(text)
-    if found is None or not (found["whole"] or found["decimals"]) or _CHANGES.search(found["words"]):
-        return None
-    if found["below"] is not None and (int(found["below"]) == 0 or found["decimals"]):
-        return None
-    digits = re.sub(r"[,{}]", "", found["whole"] or "0") + (found["decimals"] or "")
-    return Number(_signed(found["sign"], Fraction(digits) / int(found["below"] or 1)), " ".join(found["words"].split()))
-
-
-def _signed(sign: str, value: Fraction) -> Fraction:
-    return -value if sign in ("-", "−") else value
 
 
 def _reasoning_gym(answer: str, problem: Problem) -> Judgement:
@@ -117,7 +97,7 @@ def _reasoning_gym(answer: str, problem: Problem) -> Judgement:
         return Judgement(Outcome.UNDECIDED, "reasoning_gym", "the answer is not one number")
     entry = json.loads(problem.entry)
     score = max(float(scorer(problem.family)(variant, entry)) for variant in dict.fromkeys(variants))
-    return _decided(score >= 1.0, "reasoning_gym", f"score {score:.2f}")
+    return decided(score >= 1.0, "reasoning_gym", f"score {score:.2f}")
 
 
 def _math(answer: str, problem: Problem) -> Judgement:
@@ -129,7 +109,16 @@ def _math(answer: str, problem: Problem) -> Judgement:
     gold_number = lone_number(problem.answer)
     if gold_number and (judgement := _numbers(gold_number, answer)):
         return judgement
-    words = _PROSE.findall(plain(answer))
+    if gold_number and gold_number.words and re.fullmatch(r".*\d\s*[A-Za-z]", plain(answer)):
+        return Judgement(Outcome.UNDECIDED, "math", f"a letter behind the number where {gold_number.words!r} is asked")
+    if gold_number and ":" in answer:
+        return Judgement(Outcome.UNDECIDED, "math", "a time or a ratio where a number is asked")
+    if (gold_word := _word(problem.answer)) and (word := _word(answer)):
+        short, long = sorted((gold_word, word), key=len)
+        if short != long and long.startswith(short):
+            return Judgement(Outcome.UNDECIDED, "math:words", f"{word!r} where {gold_word!r} is asked")
+        return decided(short == long, "math:words")
+    words = _PROSE.findall(_ENVIRONMENT.sub("", plain(answer)))
     if len(words) >= 3 or (gold_number and (words or _SEVERAL.search(plain(answer)))):
         return Judgement(Outcome.UNDECIDED, "math", "words or several numbers where one is asked")
     if _RELATION.search(plain(answer)) and not _RELATION.search(plain(problem.answer)):
@@ -141,30 +130,46 @@ def _math(answer: str, problem: Problem) -> Judgement:
         return Judgement(Outcome.UNDECIDED, "math", "the answer is not an expression")
     import math_verify
 
-    return _decided(bool(math_verify.verify(gold, found, timeout_seconds=None)), "math:math_verify")
+    return decided(bool(math_verify.verify(gold, found, timeout_seconds=None)), "math:math_verify")
+
+
+def _word(text: str) -> str:
+    """The text, folded, if it is words alone, such as "\\text{east}" or "E"; else ""."""
+    text = plain(text)
+    return text.casefold() if re.fullmatch(r"[A-Za-z]{2,}(?:[ -][A-Za-z]+)*|[A-Z]", text) else ""
 
 
 def _numbers(gold: Number, answer: str) -> Judgement | None:
-    """The verdict where the reference is a lone number; None if the answer is not, or its unit needs thought."""
-    found = lone_number(answer)
-    if found is None or ("%" in (gold.words + found.words) and gold.value != found.value):
+    """The verdict where the reference is a number; None if the answer states none, or its unit needs thought."""
+    found, rule = lone_number(answer), "number"
+    if found is None:
+        found, rule = stated_number(answer), "number:sentence"
+    if found is None:
         return None
-    if found.value == gold.value and gold.words and found.words and gold.words.casefold() != found.words.casefold():
-        return Judgement(Outcome.UNDECIDED, "number", f"{found.words!r} where {gold.words!r} is asked")
-    return _decided(found.value == gold.value, "number")
+    if gold.words and found.words and "%" not in gold.words + found.words and not same_unit(gold.words, found.words):
+        return Judgement(Outcome.UNDECIDED, rule, f"{found.words!r} where {gold.words!r} is asked")
+    if ("%" in gold.words) != ("%" in found.words):  # 50% is 0.5, and also what "50" means where percent are asked for
+        return decided(
+            gold.value in (found.value, _as_share(found)) or _as_share(gold) == found.value, f"{rule}:percent"
+        )
+    return decided(found.value == gold.value, rule)
+
+
+def _as_share(number: Number) -> Fraction:
+    return number.value / 100 if "%" in number.words else number.value
 
 
 def _choice(answer: str, problem: Problem) -> Judgement:
-    found, gold = _OPTION.fullmatch(plain(answer)), _OPTION.fullmatch(plain(problem.answer))
-    if found is None or gold is None:
-        return Judgement(Outcome.UNDECIDED, "choice", "not one option letter")
-    if re.search(r"\b[A-J]\b", plain(answer)[found.end("letter") :]):
-        return Judgement(Outcome.UNDECIDED, "choice", "more than one option letter")
-    return _decided(found["letter"].upper() == gold["letter"].upper(), "choice")
+    gold, found = option_letter(problem.answer, problem.options), option_letter(answer, problem.options)
+    if not gold:
+        return Judgement(Outcome.UNDECIDED, "choice", "the reference is not one of the options")
+    if not found:
+        return Judgement(Outcome.UNDECIDED, "choice", "not one option")
+    return decided(found == gold, "choice")
 
 
 def _text(answer: str, problem: Problem) -> Judgement:
-    return _decided(_folded(answer) == _folded(problem.answer), "text")
+    return decided(folded(answer) == folded(problem.answer), "text")
 
 
 KINDS: dict[str, Callable[[str, Problem], Judgement]] = {
@@ -173,10 +178,6 @@ KINDS: dict[str, Callable[[str, Problem], Judgement]] = {
     "choice": _choice,
     "text": _text,
 }
-
-
-def _decided(correct: bool, rule: str, reason: str = "") -> Judgement:
-    return Judgement(Outcome.CORRECT if correct else Outcome.INCORRECT, rule, reason)
 
 
 @cache
@@ -198,7 +199,3 @@ def _parsed(text: str) -> list[Any]:
 
     found = math_verify.parse(f"${plain(text)}$", parsing_timeout=None)
     return [] if all(isinstance(value, str) for value in found) else found  # text alone: nothing was parsed
-
-
-def _folded(text: str) -> str:
-    return " ".join(unwrapped(text).casefold().split())

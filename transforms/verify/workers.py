@@ -1,45 +1,85 @@
-"""Judges answers in a child process with a deadline for each, so that one that hangs or crashes costs only itself.
+"""Judges answers in child processes with a deadline for each, so that one that hangs or crashes costs only itself.
 
-The pool is pebble's: it kills a worker at the deadline and starts another.
+As many at a time as there are cores. The pool is pebble's: it kills a worker at the deadline and starts another.
 """
 
 from __future__ import annotations
 
 import atexit
 import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import TimeoutError as Deadline
 from functools import cache
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from transforms.errors import UserError
 from transforms.types import Outcome, Problem
-from transforms.verify.judge import Judgement, judge, warm_up
+from transforms.verify.judge import DEFAULT_LIMITS, judge, warm_up
+from transforms.verify.judgement import Judgement
+from transforms.verify.sandbox import Limits, wall_seconds
+
+_AHEAD = 64  # answers given to the pool before the first of them is waited for
 
 
-def judge_within(answer: str, problem: Problem, deadline_seconds: float) -> Judgement:
-    """`judge` in a worker; undecided where it needs longer (twice), crashes, or raises."""
-    for _ in range(2):  # a busy machine may miss a deadline once
-        judgement = _judge_once(answer, problem, deadline_seconds)
-        if judgement.rule != "deadline":
-            break
+def judge_all(asked: Iterable[tuple[str, Problem]], deadline_seconds: float, limits: Limits) -> Iterator[Judgement]:
+    """The judgement of each (answer, problem), in order, several at a time; `asked` is read only a little ahead.
+
+    Undecided where one needs longer than the deadline (twice), crashes, or raises.
+
+    Raises:
+        SandboxError: an answer is code, and there is no sandbox.
+    """
+    running: deque[tuple[Any, str, Problem]] = deque()
+    for answer, problem in asked:
+        running.append((_schedule(answer, problem, deadline_seconds, limits), answer, problem))
+        if len(running) > _AHEAD:
+            yield _finished(*running.popleft(), deadline_seconds, limits)
+    while running:
+        yield _finished(*running.popleft(), deadline_seconds, limits)
+
+
+def judge_within(answer: str, problem: Problem, deadline_seconds: float, limits: Limits = DEFAULT_LIMITS) -> Judgement:
+    """`judge_all` for one."""
+    return next(judge_all([(answer, problem)], deadline_seconds, limits))
+
+
+def _finished(future: Any, answer: str, problem: Problem, deadline_seconds: float, limits: Limits) -> Judgement:
+    judgement = _result(future, deadline_seconds)
+    if judgement.rule == "deadline":  # a busy machine may miss a deadline once
+        judgement = _result(_schedule(answer, problem, deadline_seconds, limits), deadline_seconds)
     return judgement
 
 
-def _judge_once(answer: str, problem: Problem, deadline_seconds: float) -> Judgement:
-    future = _pool().schedule(judge, args=(answer, problem), timeout=deadline_seconds)
+def _schedule(answer: str, problem: Problem, deadline_seconds: float, limits: Limits) -> Any:
+    # Programs have limits of their own; this deadline is for a sandbox that does not come back.
+    deadline = wall_seconds(problem.tests, limits) + 10 if problem.answer_kind == "code" else deadline_seconds
+    return _pool().schedule(judge, args=(answer, problem, limits), timeout=deadline)
+
+
+def _result(future: Any, deadline_seconds: float) -> Judgement:
     try:
         return future.result()
     except Deadline:
         return Judgement(Outcome.UNDECIDED, "deadline", f"no verdict within {deadline_seconds:g} s, twice")
     except ProcessExpired as error:
         return Judgement(Outcome.UNDECIDED, "crash", f"the worker died: {error}")
+    except UserError:
+        raise
     except Exception as error:  # whatever sympy or a scorer raises over model text is a reason, not a verdict
         return Judgement(Outcome.UNDECIDED, "error", f"{type(error).__name__}: {error}")
 
 
 @cache
 def _pool() -> ProcessPool:
-    pool = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"), initializer=warm_up)
+    pool = ProcessPool(
+        max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        context=multiprocessing.get_context("spawn"),
+        initializer=warm_up,
+    )
     atexit.register(_close, pool)
     return pool
 

@@ -1,0 +1,115 @@
+"""Verdicts against recorded truth, and how fast plain maths is judged. Prints one JSON line.
+
+Reads problems/ and traces/ below SHARED_DATA (default ../shared/data). `--read` also prints each answer of a real trace
+that is not judged correct, to be read by eye.
+
+- solutions: each problem's own reference solution against its answer; all should be correct.
+- neighbours: the next problem's answer against this one's; none should be correct but where both answers are the same text.
+- traces: each model's answers against the reference, and against the next problem's.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from transforms.types import Problem
+from transforms.verify.extract import stated_answer
+from transforms.verify.sandbox import Limits
+from transforms.verify.workers import judge_all, judge_within
+
+SHARED = Path(os.environ.get("SHARED_DATA", "../shared/data"))
+PROBLEMS = ("math500", "gsm8k_test", "gsm8k_train")
+TRACES = (
+    "gsm8k_deepseek-r1", "gsm8k_r1-distill-qwen-32b", "gsm8k_s1.1-32b", "math_deepseek-r1", "math_r1-distill-qwen-32b",
+    "math_s1.1-32b", "mmlu-pro_qwen3-next-80b",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Judges everything twice over and prints the counts."""
+    judge_within("1", problem("1"), 60)  # the workers are there
+    found: dict[str, Any] = {"solutions": {}, "neighbours": {}, "traces": {}, "traces_against_neighbours": {}}
+    answers_per_second = []
+    for name in PROBLEMS:
+        rows = read(f"problems/{name}.jsonl.gz")
+        golds = [row["reference_answer"] for row in rows]
+        started = time.monotonic()
+        found["solutions"][name] = table((solution(row), problem(gold)) for row, gold in zip(rows, golds, strict=True))
+        found["neighbours"][name] = table(mismatched(golds))
+        answers_per_second.append(2 * len(rows) / (time.monotonic() - started))
+    for name in TRACES:
+        rows = read(f"traces/{name}.jsonl.gz")
+        kind = "choice" if name.startswith("mmlu") else "math"
+        asked = [(response(row), problem(row["reference_answer"], kind)) for row in rows]
+        found["traces"][name] = table(asked, show=name if "--read" in sys.argv else "")
+        by_problem = {row["problem_id"]: pair for row, pair in zip(rows, asked, strict=True)}
+        others = [*list(by_problem.values())[1:], next(iter(by_problem.values()))]
+        found["traces_against_neighbours"][name] = table(
+            (given, right)
+            for (given, own), (_, right) in zip(by_problem.values(), others, strict=True)
+            if own.answer != right.answer
+        )
+    found["answers_per_second"] = dict(zip(PROBLEMS, (round(rate) for rate in answers_per_second), strict=True))
+    print(json.dumps(found))
+
+
+def table(asked: Iterable[tuple[str, Problem]], show: str = "") -> dict[str, int]:
+    """Counts of the verdicts on (response, problem) pairs."""
+    asked = list(asked)
+    answers = [stated_answer(text, of.answer_kind) for text, of in asked]
+    judged = judge_all(
+        ((answer.answer, of) for answer, (_, of) in zip(answers, asked, strict=True) if answer), 10.0, Limits()
+    )
+    counts: Counter[str] = Counter()
+    for answer, (text, of) in zip(answers, asked, strict=True):
+        judgement = next(judged) if answer else None
+        outcome = judgement.outcome.value if judgement else "undecided"
+        counts[outcome] += 1
+        if show and outcome != "correct":
+            reason = f"{judgement.rule} {judgement.reason}" if judgement else f"no answer in {text[-200:]!r}"
+            print(f"{show}\t{outcome}\t{of.answer!r}\t{answer and answer.answer!r}\t{reason}", file=sys.stderr)
+    return dict(sorted(counts.items()))
+
+
+def mismatched(golds: list[str]) -> Iterable[tuple[str, Problem]]:
+    """Each answer as the response to the problem before it, but where the two are the same text."""
+    for gold, other in pairwise(golds):
+        if gold != other:
+            yield f"\\boxed{{{other}}}", problem(gold)
+
+
+def solution(row: dict[str, Any]) -> str:
+    """A reference solution that states its answer as a response does."""
+    return row["solution"].replace("####", "The answer is")
+
+
+def response(row: dict[str, Any]) -> str:
+    """What follows the thinking."""
+    for marker in ("</think>", "\nanswer\n", "\nanswer"):
+        if marker in row["response"]:
+            return row["response"].rpartition(marker)[2]
+    return row["response"]
+
+
+def problem(answer: str, kind: str = "math") -> Problem:
+    """A problem with this reference."""
+    return Problem("p", "bench", "bench", "?", answer, kind, "")
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """The rows of a file of the shared data."""
+    with gzip.open(SHARED / name, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""What the report says of difficulty and of verdicts, so that losing the hard problems is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.breakdown import correct_ids, difficulty, outcomes, undecided_reasons
+from pipeline.paths import Paths
+from pipeline.report import by_method, page, summary, tokens_csv
+from tests.conftest import problem
+from transforms import schema
+from transforms.folders import StageFolder
+from transforms.types import RecheckedTrace, Verdict
+
+BANDS = (0.25, 0.5, 0.75, 1.0)
+
+
+def verdicts(problem: str, correct: int, judged: int, **more: Any) -> list[Verdict]:
+    return [
+        Verdict(
+            f"{problem}/{n}", problem, "f", "correct" if n < correct else "incorrect", "5", "boxed/math", "", **more
+        )
+        for n in range(judged)
+    ]
+
+
+JUDGED = [*verdicts("a", 0, 4), *verdicts("b", 1, 4), *verdicts("c", 1, 4), *verdicts("d", 2, 4), *verdicts("e", 4, 4)]
+FOUND = difficulty("abcdef", JUDGED, ["b", "e", "e"], BANDS)
+
+
+def test_problems_by_pass_rate() -> None:
+    assert list(FOUND) == ["0", "(0, 0.25]", "(0.25, 0.5]", "(0.5, 0.75]", "(0.75, 1]", "unjudged"]
+    assert FOUND["(0, 0.25]"] == {
+        "max_pass_rate": 0.25,
+        "problems": 2,
+        "samples": 8,
+        "correct": 2,
+        "problems_solved": 2,
+        "problems_with_example": 1,
+        "examples": 1,
+        "lost_share": 0.5,
+    }
+    assert FOUND["0"]["problems"] == 1
+    assert FOUND["0"]["lost_share"] == 1.0
+    assert (FOUND["(0.75, 1]"]["examples"], FOUND["(0.75, 1]"]["problems_with_example"]) == (2, 1)
+    assert (FOUND["(0.5, 0.75]"]["problems"], FOUND["(0.5, 0.75]"]["lost_share"]) == (0, 0.0)
+    assert (FOUND["unjudged"]["problems"], FOUND["unjudged"]["samples"]) == (1, 0)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=20))
+def test_every_problem_is_in_one_band(counts: dict[str, tuple[int, int]]) -> None:
+    judged = [verdict for problem, pair in counts.items() for verdict in verdicts(problem, min(pair), max(pair))]
+    found = difficulty(counts, judged, [verdict.problem_id for verdict in judged[:7]], (0.3, 1.0))
+    assert sum(band["problems"] for band in found.values()) == len(counts)
+    assert sum(band["samples"] for band in found.values()) == len(judged)
+    assert sum(band["correct"] for band in found.values()) == len(correct_ids(judged))
+    assert sum(band["examples"] for band in found.values()) == len(judged[:7])
+
+
+def test_verdicts_by_what_they_were_judged_against() -> None:
+    found = outcomes([*verdicts("a", 1, 3), *verdicts("b", 2, 2, reference="vote")], "reference")
+    assert found == {
+        "given": {"correct": 1, "incorrect": 2, "undecided": 0},
+        "vote": {"correct": 2, "incorrect": 0, "undecided": 0},
+    }
+
+
+def test_the_most_frequent_reasons_come_first_and_are_few() -> None:
+    reasons = ["no answer", "words", "no answer", *(f"rare {n}" for n in range(20)), "x" * 500]
+    undecided = [Verdict("i", "p", "f", "undecided", "", "extract", reason) for reason in reasons]
+    found = undecided_reasons([*undecided, *verdicts("a", 1, 2)])
+    assert found[:2] == [
+        {"rule": "extract", "reason": "no answer", "count": 2},
+        {"rule": "extract", "reason": "rare 0", "count": 1},
+    ]
+    assert len(found) == 8
+    assert undecided_reasons(undecided[-1:])[0]["reason"] == "x" * 100
+
+
+METRICS: dict[str, Any] = {
+    "examples": {"total": 3, "train": 3, "validation": 0},
+    "verified_share": 0.4,
+    "traces": 20,
+    "samples": 24,
+    "problems": 6,
+    "thinking_tokens": {"kept_share": 0.8, "before": 10, "after": 8},
+    "methods": {},
+    "families": {},
+    "dropped": {},
+    "chosen_methods": {},
+    "verdicts_by_reference": outcomes(JUDGED, "reference"),
+    "verdicts_by_rule": outcomes(JUDGED, "rule"),
+    "undecided_reasons": [{"rule": "extract", "reason": "<i>none</i>", "count": 2}],
+    "difficulty": FOUND,
+}
+
+
+def hardest(problems: str) -> str:
+    lines = summary({**METRICS, "difficulty": difficulty(problems, JUDGED, ["b"], BANDS)}, Paths("data")).splitlines()
+    (line,) = (line.strip() for line in lines if "never solved" in line)
+    return line
+
+
+def test_the_summary_names_the_hardest_problems() -> None:
+    assert hardest("abcdef") == (
+        "hardest problems (pass rate ≤ 25%): 1 of 2 gave an example; never solved: 1, not judged: 1"
+    )
+    assert hardest("ade") == "hardest problems (pass rate ≤ 50%): 0 of 1 gave an example; never solved: 1"
+    assert hardest("a") == "problems never solved: 1"
+
+
+def test_the_summary_says_what_was_voted_on() -> None:
+    voted = outcomes(verdicts("a", 2, 3, reference="vote"), "reference")
+    assert "40% of 24 samples verified correct (2 by vote), over 6" in summary(
+        {**METRICS, "verdicts_by_reference": voted}, Paths("data")
+    )
+    assert "40% of 24 samples verified correct, over 6" in summary(METRICS, Paths("data"))
+
+
+def test_a_trace_that_lost_the_vote_is_no_correct_one(tmp_path: Path) -> None:
+    """The re-check compares it with itself; the verdict decides."""
+    traces = [
+        RecheckedTrace(
+            f"p/{n}", problem(""), "m", "?", "keep_all", "So 5.", "It is 5.", (), (), "So 5.",
+            "So 5.", "passed", "", "correct", -1.0, -1.0, 9, 9, 9, -0.5,
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    folder = StageFolder(str(tmp_path))
+    folder.begin({})
+    folder.write(0, 2, {"": schema.to_table(RecheckedTrace, traces)}, [])
+    folder.finish({}, 1, 1)
+    lines = tokens_csv({"keep_all": folder}, {"p/1"}).splitlines()
+    assert lines[1:] == ["p/1,keep_all,test,passed,9,9"]
+    assert by_method(traces, {"p/1"})["tokens_before"] == 9
+
+
+def test_the_page_shows_what_was_lost() -> None:
+    text = page(METRICS, [])
+    rows = [" ".join(row.split()) for row in text.split("<tr>")]
+    (row,) = (row for row in rows if "(0, 0.25]" in row)
+    assert "<small>1 of 2</small>" in row
+    assert '<i style="width: 50.0%">' in row
+    assert "50%</td></tr>" in row
+    assert "0: never solved" in text
+    assert "&lt;i&gt;none" in text

@@ -1,0 +1,108 @@
+"""A reference where none is given: the answer that most of a problem's traces agree on.
+
+    answers 12, 12.0, 15, (none) of one problem, equal weights → "12" with agreement 2/4
+
+Answers that the judge takes for equal are one candidate. A trace weighs 1, or, where the teacher gave
+log-probabilities, exp of its mean log-probability per token, i.e. 1 / perplexity, each distinct text once
+(perplexity consistency, arXiv 2502.00511, with the length-normalised probability). The share of the winner is
+over all traces of the problem, those without an answer too. Without a clear winner nothing is decided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from transforms.configuration import Config as BaseConfig
+from transforms.types import Outcome
+from transforms.verify.judgement import Judgement
+
+
+class Config(BaseConfig):
+    """`min_agreement`: the winner's share of all weight; `min_votes`: traces with an answer that a vote needs."""
+
+    weight: Literal["equal", "probability"] = "probability"
+    min_agreement: float = Field(0.5, gt=0, le=1)
+    min_votes: int = Field(2, ge=1)
+
+
+class Ballot(NamedTuple):
+    """What one trace votes for. `answer` is "" where it has none; `text` tells equal traces apart from others."""
+
+    trace_id: str
+    answer: str
+    mean_logprob_nats_per_token: float
+    text: bytes
+    shard: int
+    row: int
+
+
+class Vote(NamedTuple):
+    """How a vote went for one trace: the outcome for it, and the winner's share."""
+
+    outcome: Outcome
+    reason: str
+    agreement: float
+
+
+def count(ballots: Sequence[Ballot], equal: Callable[[str, str], bool], config: Config) -> list[tuple[Ballot, Vote]]:
+    """The vote of one problem, for each ballot in the order of trace ids. `equal` compares two answers."""
+    ordered = sorted(ballots, key=lambda ballot: ballot.trace_id)
+    weights = _weights(ordered, config.weight)
+    candidates = _candidates([ballot.answer for ballot in ordered], equal)
+    shares = [math.fsum(weights[voter] for voter in voters) / math.fsum(weights) for voters in candidates]
+    ranked = sorted(range(len(candidates)), key=lambda number: -shares[number])
+    num_answers = sum(bool(ballot.answer) for ballot in ordered)
+    agreement, reason = (shares[ranked[0]], "") if ranked else (0.0, "no trace has an answer")
+    if ranked and num_answers < config.min_votes:
+        reason = f"{num_answers} traces with an answer, verify.vote.min_votes is {config.min_votes}"
+    elif len(ranked) > 1 and math.isclose(shares[ranked[1]], agreement):
+        reason = f"a tie at {agreement:.0%}"
+    elif not reason and agreement < config.min_agreement:
+        reason = f"{agreement:.0%} agree, verify.vote.min_agreement is {config.min_agreement:.0%}"
+    winners = set(candidates[ranked[0]]) if ranked and not reason else set()
+    return [
+        (ballot, Vote(_outcome(number in winners, bool(reason) or not ballot.answer), reason, agreement))
+        for number, ballot in enumerate(ordered)
+    ]
+
+
+def judged(vote: Vote, rule: str) -> Judgement:
+    """The vote as a judgement of one trace whose answer was found by `rule`."""
+    return Judgement(vote.outcome, f"{rule}/vote", vote.reason)
+
+
+def _outcome(won: bool, undecided: bool) -> Outcome:
+    if undecided:
+        return Outcome.UNDECIDED
+    return Outcome.CORRECT if won else Outcome.INCORRECT
+
+
+def _weights(ballots: Sequence[Ballot], weight: str) -> list[float]:
+    logprobs = [ballot.mean_logprob_nats_per_token for ballot in ballots]
+    if weight == "equal" or any(math.isnan(value) for value in logprobs):
+        return [1.0] * len(ballots)
+    seen: set[bytes] = set()
+    weights = []
+    for ballot, logprob in zip(ballots, logprobs, strict=True):
+        weights.append(0.0 if ballot.text in seen else math.exp(logprob))
+        seen.add(ballot.text)
+    return weights
+
+
+def _candidates(answers: Sequence[str], equal: Callable[[str, str], bool]) -> list[list[int]]:
+    """The numbers of the answers in groups of equal ones; an answer equals a group if it equals its first."""
+    groups: list[list[int]] = []
+    by_text: dict[str, list[int]] = {}
+    for number, answer in enumerate(answers):
+        if not answer:
+            continue
+        group = by_text.get(answer) or next((one for one in groups if equal(answer, answers[one[0]])), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(number)
+        by_text[answer] = group
+    return groups
