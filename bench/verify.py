@@ -4,7 +4,7 @@ Reads problems/ and traces/ below SHARED_DATA (default ../shared/data). `--read`
 that is not judged correct, to be read by eye.
 
 - solutions: each problem's own reference solution against its answer; all should be correct.
-- neighbours: the next problem's answer against this one's; none should be correct but where both answers are the same text.
+- neighbours: the next problem's answer against this one's, where the two differ; none should be correct.
 - traces: each model's answers against the reference, and against the next problem's.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms.types import Problem
-from transforms.verify.extract import stated_answer
+from transforms.verify.extract import plain, stated_answer
 from transforms.verify.sandbox import Limits
 from transforms.verify.workers import judge_all, judge_within
 
@@ -81,9 +81,9 @@ def table(asked: Iterable[tuple[str, Problem]], show: str = "") -> dict[str, int
 
 
 def mismatched(golds: list[str]) -> Iterable[tuple[str, Problem]]:
-    """Each answer as the response to the problem before it, but where the two are the same text."""
+    """Each answer as the response to the problem before it, but where the two are the same ("5" and "x=5" are)."""
     for gold, other in pairwise(golds):
-        if gold != other:
+        if plain(gold) != plain(other):
             yield f"\\boxed{{{other}}}", problem(gold)
 
 

@@ -228,6 +228,8 @@ def check_complete(path: str) -> None:
     params = load(path)
     with open(path, encoding="utf-8") as file:
         values = YAML(typ="safe", pure=True).load(file)
+    if not params.base.folder:
+        raise ConfigError(f"{path}: base.folder is missing; DVC needs it there: data, or data/round-2 for round 2")
     for stage in SECTIONS:
         for method in params.prune.methods:
             for key in [f"{stage}.model"] * (stage in ASKING) + list(section(params, stage, method)):

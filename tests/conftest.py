@@ -30,7 +30,7 @@ def shared(name: str) -> Path:
 
 
 FAKE_PARAMS = """
-base: {seed: 17, shard_rows: 10}
+base: {seed: 17, round: 1, folder: data, shard_rows: 10}
 models:
   teacher: {engine: fake}
 ingest:

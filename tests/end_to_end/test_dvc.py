@@ -38,7 +38,7 @@ class Clone:
         options = (
             "\nprune:\n  methods: [keep_all, first_correct]\n  options: {keep_all: {}, first_correct: {solutions: 1}}\n"
         )
-        rest = "verify: {}\nsegment: {unit: paragraph}\nfilter: {max_per_problem: 1}\nemit: {formats: [messages]}\nreport: {samples: 3}\n"
+        rest = "verify: {}\nsegment: {unit: paragraph}\nfilter: {max_per_problem: 1, bands: [0.5, 1.0]}\nemit: {formats: [messages]}\nreport: {samples: 3}\n"
         (folder / "params.yaml").write_text(FAKE_PARAMS + options + rest)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
 
@@ -137,3 +137,19 @@ def test_a_killed_stage_goes_on(clone: Clone) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "going on, " in done.stderr
+
+
+def test_a_second_round_is_made_beside_the_first(clone: Clone) -> None:
+    """The last test of this clone: it leaves the second round behind."""
+    before = digests(clone.folder / "data", but=("logs", "cache", "models", "round-2"))
+    clone.change("round: 1, folder: data", "round: 2, folder: data/round-2")
+    assert {"generate", "verify", "filter", "emit"} <= set(clone.repro())
+    assert digests(clone.folder / "data", but=("logs", "cache", "models", "round-2")) == before
+    assert {"problems", "traces", "kept", "shards", "report"} <= {
+        path.name for path in (clone.folder / "data" / "round-2").iterdir()
+    }
+    assert clone.repro() == []
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "plots", "show"], cwd=clone.folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -35,7 +35,7 @@ _UNSURE = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|"
     r"eighty|ninety|hundreds?|thousands?|[mb]illions?|trillions?|dozens?|hal(?:f|ves)|thirds?|quarters?|percent|cents|"
     r"squared|cubed|pi|plus|minus|twice|double|triple|times (?:as|more|less)|not|no|never|cannot|\w+n't|wrong|incorrect|"
-    r"neither|nor|or|either|maybe|perhaps|might|could be|unless|if|impossible|unknown|than the right)\b|n’t\b|\b[B-HJ-Z]\b|\?|\\[a-zA-Z]",
+    r"neither|nor|or|either|maybe|perhaps|might|could be|unless|if|impossible|unknown|than the right)\b|n’t\b|(?<!['’])\b[B-HJ-Z]\b|\?|\\[a-zA-Z]",
     re.IGNORECASE,
 )
 
