@@ -29,6 +29,7 @@ from transforms.recheck import Config as Recheck
 from transforms.score import Config as Score
 from transforms.segment import Config as Segment
 from transforms.verify import Config as Verify
+from transforms.verify.sandbox import require
 
 PARAMS_FILE = "params.yaml"
 MISSING = "(default)"
@@ -224,10 +225,17 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
 
 
 def check_complete(path: str) -> None:
-    """Raises ConfigError if the file leaves out a key that dvc.yaml needs; a stage alone would take the default."""
+    """Whether `dvc repro` can begin.
+
+    Raises:
+        ConfigError: the file leaves out a key that dvc.yaml needs; a stage alone would take the default.
+        SandboxError: answers will be code, and there is no sandbox.
+    """
     params = load(path)
     with open(path, encoding="utf-8") as file:
         values = YAML(typ="safe", pure=True).load(file)
+    if any(source.kind != "reasoning_gym" and source.answer_kind == "code" for source in params.ingest.sources):
+        require(params.verify.allow_unsandboxed)  # before the teacher is paid
     if not params.base.folder:
         raise ConfigError(f"{path}: base.folder is missing; DVC needs it there: data, or data/round-2 for round 2")
     for stage in SECTIONS:

@@ -95,7 +95,13 @@ def test_overrides_reach_every_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["params.yaml", *(f"profiles/{path.name}" for path in (REPO / "profiles").glob("*.yaml"))]
+    "path",
+    sorted(
+        str(path.relative_to(REPO))
+        for folder in ("", "profiles", "examples/*")
+        for path in REPO.glob(f"{folder}/*.yaml".lstrip("/"))
+        if path.name != "dvc.yaml"
+    ),
 )
 def test_shipped_parameter_files_load_and_are_complete(path: str) -> None:
     params = load(str(REPO / path))

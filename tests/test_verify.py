@@ -23,6 +23,7 @@ from transforms.verify.judge import EVALUATES_ANSWERS
 from transforms.verify.judgement import Judgement
 from transforms.verify.numbers import lone_number, stated_number
 from transforms.verify.sandbox import Limits
+from transforms.verify.workers import judge_all
 
 
 @pytest.mark.parametrize(
@@ -312,6 +313,22 @@ def crash(answer: str, given_problem: Problem, limits: Limits) -> Judgement:
 
 def fail(answer: str, given_problem: Problem, limits: Limits) -> Judgement:
     raise RecursionError("too deep")
+
+
+@pytest.mark.parametrize("answer", ["9^{9^{9^{9}}}", "1000000!", "\\int_0^1 e^{x^2+\\sin(x^3)} dx"])
+def test_an_answer_that_hangs_sympy_costs_its_deadline(answer: str) -> None:
+    judge_within("1", problem("1"), 60)  # the workers are there
+    started = time.monotonic()
+    judgement = judge_within(answer, problem("x + 1"), 1.0)
+    assert (judgement.outcome, judgement.rule) == (Outcome.UNDECIDED, "deadline")
+    assert time.monotonic() - started < 10
+    assert judge_within("5", problem("5"), 20).outcome == Outcome.CORRECT
+
+
+def test_one_that_hangs_does_not_hold_up_the_others() -> None:
+    asked = [("9^{9^{9^{9}}}", problem("x + 1")), *[("5", problem("5"))] * 200]
+    outcomes = [judgement.outcome for judgement in judge_all(asked, 1.0, Limits())]
+    assert outcomes == [Outcome.UNDECIDED, *[Outcome.CORRECT] * 200]
 
 
 @pytest.mark.parametrize(("function", "rule"), [(hang, "deadline"), (crash, "crash"), (fail, "error")])

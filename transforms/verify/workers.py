@@ -28,30 +28,23 @@ _AHEAD = 64  # answers given to the pool before the first of them is waited for
 def judge_all(asked: Iterable[tuple[str, Problem]], deadline_seconds: float, limits: Limits) -> Iterator[Judgement]:
     """The judgement of each (answer, problem), in order, several at a time; `asked` is read only a little ahead.
 
-    Undecided where one needs longer than the deadline (twice), crashes, or raises.
+    Undecided where one needs longer than the deadline, crashes, or raises.
 
     Raises:
         SandboxError: an answer is code, and there is no sandbox.
     """
-    running: deque[tuple[Any, str, Problem]] = deque()
+    running: deque[Any] = deque()
     for answer, problem in asked:
-        running.append((_schedule(answer, problem, deadline_seconds, limits), answer, problem))
+        running.append(_schedule(answer, problem, deadline_seconds, limits))
         if len(running) > _AHEAD:
-            yield _finished(*running.popleft(), deadline_seconds, limits)
+            yield _result(running.popleft(), deadline_seconds)
     while running:
-        yield _finished(*running.popleft(), deadline_seconds, limits)
+        yield _result(running.popleft(), deadline_seconds)
 
 
 def judge_within(answer: str, problem: Problem, deadline_seconds: float, limits: Limits = DEFAULT_LIMITS) -> Judgement:
     """`judge_all` for one."""
     return next(judge_all([(answer, problem)], deadline_seconds, limits))
-
-
-def _finished(future: Any, answer: str, problem: Problem, deadline_seconds: float, limits: Limits) -> Judgement:
-    judgement = _result(future, deadline_seconds)
-    if judgement.rule == "deadline":  # a busy machine may miss a deadline once
-        judgement = _result(_schedule(answer, problem, deadline_seconds, limits), deadline_seconds)
-    return judgement
 
 
 def _schedule(answer: str, problem: Problem, deadline_seconds: float, limits: Limits) -> Any:
@@ -64,7 +57,7 @@ def _result(future: Any, deadline_seconds: float) -> Judgement:
     try:
         return future.result()
     except Deadline:
-        return Judgement(Outcome.UNDECIDED, "deadline", f"no verdict within {deadline_seconds:g} s, twice")
+        return Judgement(Outcome.UNDECIDED, "deadline", f"no verdict within {deadline_seconds:g} s")
     except ProcessExpired as error:
         return Judgement(Outcome.UNDECIDED, "crash", f"the worker died: {error}")
     except UserError:
