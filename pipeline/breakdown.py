@@ -24,19 +24,24 @@ def correct_ids(verdicts: Iterable[Verdict]) -> set[str]:
 
 
 def difficulty(
-    problems: Iterable[str], verdicts: Iterable[Verdict], examples: Iterable[str], bands: Sequence[float]
+    problems: Iterable[str],
+    verdicts: Iterable[Verdict],
+    failed: Iterable[str],
+    examples: Iterable[str],
+    bands: Sequence[float],
 ) -> dict[str, dict[str, float]]:
-    """What became of the problems of each band of pass rate, of those without a correct trace, and of those without a trace.
+    """What became of the problems of each band of pass rate, of those without a correct trace, and of those without a sample.
 
     Where a vote is the reference, the pass rate is the share of the traces that agree with it.
 
     Args:
         problems: ids of all problems.
         verdicts: of all traces.
+        failed: the problem's id of each sample without a trace that counts (`transforms.difficulty`).
         examples: the problem's id of each example.
         bands: upper edges of the pass rate, rising.
     """
-    judged: Counter[str] = Counter()
+    judged: Counter[str] = Counter(failed)
     correct: Counter[str] = Counter()
     for verdict in verdicts:
         judged[verdict.problem_id] += 1

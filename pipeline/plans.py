@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -163,11 +163,13 @@ def plan_recheck(context: Context, method: str) -> Iterator[Plan]:
 
 
 def plan_filter(context: Context, method: str) -> Iterator[Plan]:
-    """kept/ from rechecked/ and verdicts/."""
+    """kept/ from rechecked/, verdicts/ and the drops of traces/."""
     methods = context.params.prune.methods
     job = Job("filter", KeptTrace, filter.read_versions, filter.keep)
-    prepare = filter.ChooseVersions(context.params.filter, methods, context.params.base.seed)
-    yield _plan(context, "filter", job, [*(f"rechecked/{name}" for name in methods), "verdicts"], prepare=prepare)
+    reads = [*(f"rechecked/{name}" for name in methods), "verdicts"]
+    traces = StageFolder(context.paths.stage("traces"))
+    prepare = filter.ChooseVersions(context.params.filter, methods, context.params.base.seed, traces.drops_path())
+    yield _plan(context, "filter", job, reads, beside=["traces"], prepare=prepare)
 
 
 def plan_emit(context: Context, method: str) -> Iterator[Plan]:
@@ -199,11 +201,19 @@ PLANS: dict[str, Callable[[Context, str], Iterator[Plan]]] = {
 
 
 def _plan(
-    context: Context, stage: str, job: Job, reads: list[str], method: str = "", folder: str = "", **more: Any
+    context: Context,
+    stage: str,
+    job: Job,
+    reads: list[str],
+    method: str = "",
+    folder: str = "",
+    beside: Iterable[str] = (),
+    **more: Any,
 ) -> Plan:
-    """A plan over folders whose parts have the same numbers."""
+    """A plan over folders whose parts have the same numbers; `beside` are others that the stage looks into."""
     given = {name: StageFolder(context.paths.stage(name)) for name in reads}
-    lineage = _lineage(given)  # before the parts are paired: those of different runs may differ in number
+    looked_into = {name: StageFolder(context.paths.stage(name)) for name in beside}
+    lineage = _lineage(given | looked_into)  # before parts are paired: those of different runs may differ in number
     paths = list(zip(*(one.part_paths() for one in given.values()), strict=True))
     return Plan(
         stage=stage,

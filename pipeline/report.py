@@ -23,9 +23,10 @@ from pipeline import breakdown
 from pipeline.config import Params
 from pipeline.paths import Paths
 from transforms import storage
+from transforms.difficulty import failed_samples
 from transforms.emit import SPLITS
 from transforms.folders import StageFolder, read_rows
-from transforms.types import Decision, KeptTrace, Outcome, Problem, RecheckedTrace, Step, Verdict
+from transforms.types import Decision, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Step, Verdict
 
 METRICS, TOKENS, PAGE = "metrics.json", "tokens.csv", "index.html"
 
@@ -51,7 +52,8 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
 
 def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], verdicts: list[Verdict]) -> dict[str, Any]:
     """All numbers of the report; DVC shows all but the lists. Token counts are the scorer's, of the thinking."""
-    asked = StageFolder(paths.stage("traces")).finished_manifest()["rows"]
+    traces = StageFolder(paths.stage("traces"))
+    asked, drops = traces.finished_manifest()["rows"], read_rows(Drop, [traces.drops_path()])
     samples_asked = asked["read"] * asked["outputs_per_row"]
     family_of = {p.id: p.family for p in read_rows(Problem, StageFolder(paths.stage("problems")).part_paths())}
     problems = Counter(family_of.values())
@@ -79,7 +81,9 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
             "mean_after": _share(after, len(kept)),
         },
         "chosen_methods": dict(sorted(Counter(k["method"] for k in kept).items())),
-        "difficulty": breakdown.difficulty(family_of, verdicts, [k["problem"] for k in kept], params.filter.bands),
+        "difficulty": breakdown.difficulty(
+            family_of, verdicts, failed_samples(drops), [k["problem"] for k in kept], params.filter.bands
+        ),
         "families": _families(problems, asked["outputs_per_row"], verdicts, kept),
         "methods": {
             method: by_method(read_rows(RecheckedTrace, folder.part_paths()), correct)

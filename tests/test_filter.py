@@ -21,7 +21,7 @@ from transforms.difficulty import band_name, band_of, quotas
 from transforms.duplicates import shingles, similarity, sketch
 from transforms.folders import StageFolder, read_part, read_rows
 from transforms.shards import Job, MapShards, Shard
-from transforms.types import Drop, KeptTrace, RecheckedTrace, Verdict
+from transforms.types import Drop, KeptTrace, RecheckedTrace, Trace, Verdict
 
 METHODS = ("keep_all", "first_correct", "third")
 OUTCOMES = ["correct", "incorrect", "undecided"]
@@ -261,7 +261,13 @@ def outcome_of(number: int, sample: int) -> str:
 NUMBERS = [(number, sample) for number in range(24) for sample in range(4)]
 
 
-def run(folder: Path, parts: list[list[tuple[int, int]]], seed: int = 17, **config: Any) -> StageFolder:
+def run(
+    folder: Path,
+    parts: list[list[tuple[int, int]]],
+    seed: int = 17,
+    failed: tuple[tuple[str, str, str], ...] = (),
+    **config: Any,
+) -> StageFolder:
     """The stage over parts of these (problem, sample), made by two methods: the second's are shorter."""
     methods = METHODS[:2]
     records: dict[str, Any] = {
@@ -278,7 +284,11 @@ def run(folder: Path, parts: list[list[tuple[int, int]]], seed: int = 17, **conf
     paths = zip(*(StageFolder(str(folder / name)).part_paths() for name in records), strict=True)
     out = StageFolder(str(folder / "kept"))
     out.begin({})
-    stage_of = filter.ChooseVersions(Config(**config), methods, seed) | MapShards(
+    traces = StageFolder(str(folder / "traces"))
+    traces.begin({})
+    traces.write(0, len(failed), {"": schema.to_table(Trace, [])}, [Drop(*row, "") for row in failed])
+    traces.finish({}, 1, 1)
+    stage_of = filter.ChooseVersions(Config(**config), methods, seed, traces.drops_path()) | MapShards(
         Job("filter", KeptTrace, filter.read_versions, filter.keep), out.path
     )
     collect(stage_of, [Shard(number, source) for number, source in enumerate(paths)])
@@ -383,3 +393,14 @@ def test_what_cannot_be_is_refused(values: dict[str, Any], message: str) -> None
 
 def test_bands_may_be_given_as_a_list() -> None:
     assert Config(bands=[0.5, 1]).bands == (0.5, 1.0)
+
+
+def test_samples_that_the_teacher_failed_count_in_the_pass_rate_and_those_of_the_engine_do_not(tmp_path: Path) -> None:
+    failed = tuple(
+        (f"p-1/{number}", "generate", reason)
+        for number, reason in enumerate(
+            ["truncated", "empty_text", "no_final_answer", "broken_tags", "request_failed", "too_long"], start=4
+        )
+    )
+    kept, _ = outcome_rows(run(tmp_path, [NUMBERS[:8]], failed=failed))
+    assert {row.problem.id: (row.num_correct, row.num_samples) for row in kept} == {"p-0": (1, 4), "p-1": (2, 8)}

@@ -28,8 +28,9 @@ def verdicts(problem: str, correct: int, judged: int, **more: Any) -> list[Verdi
     ]
 
 
+# f is never judged; g has samples, all of which the teacher failed
 JUDGED = [*verdicts("a", 0, 4), *verdicts("b", 1, 4), *verdicts("c", 1, 4), *verdicts("d", 2, 4), *verdicts("e", 4, 4)]
-FOUND = difficulty("abcdef", JUDGED, ["b", "e", "e"], BANDS)
+FOUND = difficulty("abcdefg", JUDGED, ["b", "b", "g"], ["b", "e", "e"], BANDS)
 
 
 def test_problems_by_pass_rate() -> None:
@@ -37,14 +38,14 @@ def test_problems_by_pass_rate() -> None:
     assert FOUND["(0, 0.25]"] == {
         "max_pass_rate": 0.25,
         "problems": 2,
-        "samples": 8,
+        "samples": 10,
         "correct": 2,
         "problems_solved": 2,
         "problems_with_example": 1,
         "examples": 1,
         "lost_share": 0.5,
     }
-    assert FOUND["0"]["problems"] == 1
+    assert FOUND["0"]["problems"] == 2
     assert FOUND["0"]["lost_share"] == 1.0
     assert (FOUND["(0.75, 1]"]["examples"], FOUND["(0.75, 1]"]["problems_with_example"]) == (2, 1)
     assert (FOUND["(0.5, 0.75]"]["problems"], FOUND["(0.5, 0.75]"]["lost_share"]) == (0, 0.0)
@@ -54,7 +55,7 @@ def test_problems_by_pass_rate() -> None:
 @given(st.dictionaries(st.text(max_size=3), st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=20))
 def test_every_problem_is_in_one_band(counts: dict[str, tuple[int, int]]) -> None:
     judged = [verdict for problem, pair in counts.items() for verdict in verdicts(problem, min(pair), max(pair))]
-    found = difficulty(counts, judged, [verdict.problem_id for verdict in judged[:7]], (0.3, 1.0))
+    found = difficulty(counts, judged, [], [verdict.problem_id for verdict in judged[:7]], (0.3, 1.0))
     assert sum(band["problems"] for band in found.values()) == len(counts)
     assert sum(band["samples"] for band in found.values()) == len(judged)
     assert sum(band["correct"] for band in found.values()) == len(correct_ids(judged))
@@ -100,7 +101,9 @@ METRICS: dict[str, Any] = {
 
 
 def hardest(problems: str) -> str:
-    lines = summary({**METRICS, "difficulty": difficulty(problems, JUDGED, ["b"], BANDS)}, Paths("data")).splitlines()
+    lines = summary(
+        {**METRICS, "difficulty": difficulty(problems, JUDGED, [], ["b"], BANDS)}, Paths("data")
+    ).splitlines()
     (line,) = (line.strip() for line in lines if "never solved" in line)
     return line
 

@@ -117,7 +117,7 @@ def choose(versions: Iterable[Version], num_correct: int, num_samples: int, rule
     Args:
         versions: of one problem.
         num_correct: traces of the problem that were judged correct.
-        num_samples: those that were judged.
+        num_samples: all its samples, see `transforms.difficulty`.
         rule: what to choose by.
     """
     fit: dict[str, Version] = {}

@@ -1,4 +1,7 @@
-"""How hard a problem is: the share of its judged traces that is correct, in bands of that pass rate.
+"""How hard a problem is: the share of its samples that is correct, in bands of that pass rate.
+
+Samples are the traces that were judged, and those that the teacher failed on its own: cut at the token limit, without
+thinking or without an answer. Where the engine failed there was no sample.
 
     bands (0.25, 0.5, 0.75, 1.0): 1 of 8 correct → band 0, "(0, 0.25]", the hardest; 8 of 8 → band 3, "(0.75, 1]"
 
@@ -8,7 +11,18 @@ A problem without a correct trace is in none of them.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+from transforms.types import Drop, DropReason
+
+FAILED = (DropReason.TRUNCATED, DropReason.EMPTY_TEXT, DropReason.NO_FINAL_ANSWER, DropReason.BROKEN_TAGS)
+
+
+def failed_samples(drops: Iterable[Drop]) -> Iterator[str]:
+    """The problem's id for each of the teacher's drops that says something about the problem. A trace's id ends in /sample."""
+    for drop in drops:
+        if drop.reason in FAILED:
+            yield drop.id.rpartition("/")[0]
 
 
 def band_of(num_correct: int, num_samples: int, bands: Sequence[float]) -> int:

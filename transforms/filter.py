@@ -37,10 +37,11 @@ from transforms.choice import (
     unfit,
     within,
 )
+from transforms.difficulty import failed_samples
 from transforms.duplicates import sketch
 from transforms.folders import read_part
 from transforms.shards import AttachNotes, Guarded, Mark, Shard
-from transforms.types import KeptTrace, Outcome, RecheckedTrace, Verdict
+from transforms.types import Drop, KeptTrace, Outcome, RecheckedTrace, Verdict
 
 __all__ = [
     "ChooseVersions",
@@ -108,16 +109,26 @@ def version_of(trace: RecheckedTrace, verdict: Verdict, shard: int, row: int, ru
 
 @dataclass
 class ChooseVersions(beam.PTransform):
-    """Shards → shards whose rows know whether they are chosen. `methods` are in the order of the shards' sources."""
+    """Shards → shards whose rows know whether they are chosen. `methods` are in the order of the shards' sources.
+
+    `drops` is the path of the teacher's drops, which count in the pass rate.
+    """
 
     config: Config
     methods: tuple[str, ...]
     seed: int
+    drops: str
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
         rule = Rule(self.config, self.methods, self.seed)
         versions = shards | "Read the numbers" >> beam.ParDo(Guarded(_versions, rule))
-        verdicts = shards | "Read the verdicts" >> beam.ParDo(Guarded(_outcomes))
+        judged = shards | "Read the verdicts" >> beam.ParDo(Guarded(_outcomes))
+        failed = (
+            shards.pipeline
+            | "The teacher's drops" >> beam.Create([self.drops], reshuffle=False)
+            | "Read the drops" >> beam.ParDo(Guarded(_failed))
+        )
+        verdicts = (judged, failed) | "All samples" >> beam.Flatten()
         decisions = (
             {"versions": versions, "verdicts": verdicts}
             | "Group by problem" >> beam.CoGroupByKey()
@@ -156,6 +167,11 @@ def _versions(shard: Shard, rule: Rule) -> Iterator[tuple[str, Version]]:
 def _outcomes(shard: Shard) -> Iterator[tuple[str, bool]]:
     for verdict in read_part(Verdict, shard.source[-1]):
         yield verdict.problem_id, verdict.outcome == Outcome.CORRECT
+
+
+def _failed(path: str) -> Iterator[tuple[str, bool]]:
+    for problem in failed_samples(read_part(Drop, path)):
+        yield problem, False
 
 
 def _choose_group(group: tuple[str, dict[str, list[Any]]], rule: Rule) -> Iterator[Decision]:

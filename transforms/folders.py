@@ -198,6 +198,10 @@ class StageFolder:
         """Rows in all parts. Raises InputError if unfinished."""
         return sum(part["rows"] for part in self.finished_manifest()["parts"])
 
+    def drops_path(self) -> str:
+        """Where the drops are, once the stage has finished."""
+        return storage.join(self.path, DROPS)
+
     def part_paths(self) -> list[str]:
         """Paths of all parts, in the manifest's order. Raises InputError if unfinished."""
         return [self._file(part["name"]) for part in self.finished_manifest()["parts"]]

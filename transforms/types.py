@@ -261,7 +261,7 @@ class KeptTrace:
     response: str
     num_tokens_before: int
     num_tokens_after: int
-    num_correct: int  # of the problem's judged traces: its pass rate, with the number of samples below
+    num_correct: int  # traces of the problem; of its samples, this is its pass rate (`transforms.difficulty`)
     num_samples: int
     reference: str  # as in Verdict
     agreement: float

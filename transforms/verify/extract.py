@@ -67,8 +67,9 @@ def stated_answer(response: str, kind: str) -> Extracted | None:
     if kind == "code":
         return _code(response)
     found = final_answer(response)
-    if kind == "choice" and (said := _SAID.search(response)) and not (found and found.rule == "boxed"):
-        return _extracted(response, said["letter"], "statement", said.start(), said.start("letter"))
+    said = list(_SAID.finditer(response))[-1:] if kind == "choice" and not (found and found.rule == "boxed") else []
+    if said:
+        return _extracted(response, said[0]["letter"], "statement", said[0].start(), said[0].start("letter"))
     prose = found is None or (found.rule == "statement" and len(_WORD.findall(found.answer)) > 2)
     if not prose:
         return found
