@@ -51,7 +51,7 @@ def test_equal_answers_are_one_candidate_and_the_majority_wins() -> None:
     [
         (("1", "2", "1", "2"), VoteConfig(), "a tie at 50%"),
         (("1", "2", "3", "1"), VoteConfig(min_agreement=0.6), "50% agree, verify.vote.min_agreement is 60%"),
-        (("1", ""), VoteConfig(), "1 traces with an answer, verify.vote.min_votes is 2"),
+        (("1", ""), VoteConfig(), "1 different traces with an answer, verify.vote.min_votes is 2"),
         (("", ""), VoteConfig(), "no trace has an answer"),
     ],
 )
@@ -138,3 +138,25 @@ def test_many_traces_keep_their_order_and_their_verdicts(tmp_path: Path) -> None
     for number, verdict in enumerate(found.values()):
         expected = "undecided" if number % 7 == 0 else "correct" if number % 3 else "incorrect"
         assert verdict.outcome == expected
+
+
+def test_copies_are_not_several_votes() -> None:
+    found = count(ballots("7", "7", "7", texts=("a", "a", "a")), same_number, VoteConfig())
+    assert outcomes(found) == ["undecided"] * 3
+    assert found[0][1].reason == "1 different traces with an answer, verify.vote.min_votes is 2"
+
+
+def test_an_answer_joins_only_answers_that_it_equals_all() -> None:
+    """50% is 0.5 and may be 50, but 0.5 is not 50: whatever the order of the traces, they are never one candidate."""
+
+    def equal(one: str, other: str) -> bool:
+        return one == other or {one, other} in ({"50%", "0.5"}, {"50%", "50"})
+
+    for answers in (("50%", "0.5", "50"), ("50", "50%", "0.5"), ("0.5", "50", "50%")):
+        found = count(ballots(*answers), equal, VoteConfig(min_agreement=0.1))
+        assert outcomes(found).count("correct") < 3
+
+
+def test_traces_of_no_probability_decide_nothing() -> None:
+    found = count(ballots("1", "1", "2", logprobs=(-1000.0, -1000.0, -1000.0)), same_number, VoteConfig())
+    assert outcomes(found) == ["undecided"] * 3

@@ -36,6 +36,7 @@ __all__ = [
     "stated_answer",
 ]
 
+TAKEN_BACK = Judgement(Outcome.UNDECIDED, "retracted", "the response takes its answer back, or gives another")
 NONE_STATED = Judgement(Outcome.UNDECIDED, "extract", "the response states no final answer")
 
 
@@ -69,6 +70,8 @@ def judge_response(response: str, problem: Problem, config: Config) -> tuple[str
     found = stated_answer(response, problem.answer_kind)
     if found is None:
         return "", NONE_STATED
+    if found.rule == "retracted":
+        return found.answer, TAKEN_BACK
     return found.answer, found_by(found.rule, judge_within(found.answer, problem, config.deadline_seconds, config))
 
 

@@ -1,37 +1,46 @@
-"""Which option of a choice a text names: "C", "(c)", "C. Paris" or "Paris" → "C"."""
+"""Which option of a choice a text names: "C", "(c)", "C. Paris", "\\textbf{(C)}" or "Paris" → "C"."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from transforms.verify.extract import plain, unwrapped
 
 LETTERS = "ABCDEFGHIJ"
 _OPTION = re.compile(
-    r"(?:option\s+)?[(\[]?(?P<letter>[A-Ja-j])[)\].:]*(?:(?<=[)\].:])\s+(?P<rest>\S.*))?", re.DOTALL | re.I
+    r"(?:option\s+)?[(\[]?(?P<letter>[A-J])[)\]]?(?:[).:,]*|(?P<mark>[).:,]*\s+[-–—]\s+|[).:,]+\s+|\s*\()(?P<rest>\S.*))",
+    re.DOTALL | re.IGNORECASE,
 )
 
 
 def option_letter(text: str, options: tuple[str, ...]) -> str:
-    """The letter of the option that `text` names, by letter or by its text (then by that alone); "" if it names none."""
-    named = [letter for letter, option in zip(LETTERS, options, strict=False) if folded(option) == folded(text)]
-    found = _OPTION.fullmatch(plain(text))
-    if len(named) == 1 and not (found and not found["rest"]):
-        return named[0]
+    """The letter of the option that `text` names, by letter, by its text, or by both if they agree; else ""."""
+    text = plain(text.strip().rstrip(".!").strip()).rstrip(".").strip()
+    named = _named(text, options)
+    found = _OPTION.fullmatch(text)
+    if named and not (found and not found["rest"]):
+        return named
     if found is None or (options and found["letter"].upper() not in LETTERS[: len(options)]):
         return ""
-    if re.search(r"\b[A-J]\b", found["rest"] or "") and not (
-        options and folded(found["rest"]) == folded(options[LETTERS.index(found["letter"].upper())])
-    ):
-        return ""  # another letter beside it, and not as part of the option's text
-    beside = [
-        letter
-        for letter, option in zip(LETTERS, options, strict=False)
-        if folded(option) == folded(found["rest"] or "")
-    ]
-    return found["letter"].upper() if found["letter"].upper() in (beside or LETTERS) else ""
+    letter, rest = found["letter"].upper(), (found["rest"] or "").rstrip(")").strip()
+    if not rest:
+        return letter
+    beside = _named(rest, options)
+    if beside:
+        return letter if beside == letter else ""
+    loose = not re.match(r"[).:]+\s", found["mark"])
+    another = re.search(r"\b(?:[B-HJ]|[AI](?!\s+[a-z]))\b", rest)
+    return "" if another or (options and (loose or found["letter"].islower() or len(rest.split()) < 3)) else letter
 
 
 def folded(text: str) -> str:
-    """The text without wrappers, in one case, with single spaces."""
-    return " ".join(unwrapped(text).casefold().split())
+    """The text without wrappers and a final full stop, in one case and one Unicode form, with single spaces."""
+    text = unicodedata.normalize("NFKC", plain(text)).strip()
+    return " ".join(unwrapped(text.rstrip(".")).casefold().split())
+
+
+def _named(text: str, options: tuple[str, ...]) -> str:
+    """The letter of the only option that has this text, or ""."""
+    found = [letter for letter, option in zip(LETTERS, options, strict=False) if folded(option) == folded(text)]
+    return found[0] if len(found) == 1 else ""

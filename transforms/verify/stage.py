@@ -13,7 +13,7 @@ import apache_beam as beam
 from transforms.folders import read_part
 from transforms.shards import AttachNotes, Guarded, Shard
 from transforms.types import CodeTests, Problem, Trace, Verdict
-from transforms.verify import NONE_STATED, Config, found_by, has_reference, is_correct, vote
+from transforms.verify import NONE_STATED, TAKEN_BACK, Config, found_by, has_reference, is_correct, vote
 from transforms.verify.extract import stated_answer
 from transforms.verify.judgement import Judgement
 from transforms.verify.vote import Vote
@@ -44,14 +44,14 @@ def judged_traces(shard: Shard, config: Config) -> Iterator[JudgedTrace]:
         asked = [
             (answer.answer, trace.problem)
             for answer, (row, trace) in zip(found, some, strict=True)
-            if answer and row not in votes
+            if answer and answer.rule != "retracted" and row not in votes
         ]
         judgements = judge_all(asked, config.deadline_seconds, config)
         for answer, (row, trace) in zip(found, some, strict=True):
             if row in votes:
                 judgement = vote.judged(votes[row], answer.rule if answer else "extract")
-            elif answer is None:
-                judgement = NONE_STATED
+            elif answer is None or answer.rule == "retracted":
+                judgement = TAKEN_BACK if answer else NONE_STATED
             else:
                 judgement = found_by(answer.rule, next(judgements))
             yield JudgedTrace(trace, answer.answer if answer else "", judgement)
@@ -93,7 +93,10 @@ def _ballots(shard: Shard) -> Iterator[tuple[str, tuple[Problem, vote.Ballot]]]:
     for row, trace in enumerate(read_part(Trace, shard.source[0])):
         if not has_reference(trace.problem):
             found = stated_answer(trace.response, trace.problem.answer_kind)
-            answer = found.answer if found and trace.problem.answer_kind != "code" else ""  # no two programs are equal
+            counts = (
+                found and found.rule != "retracted" and trace.problem.answer_kind != "code"
+            )  # no two programs are equal
+            answer = found.answer if found and counts else ""
             text = hashlib.sha256(trace.raw.encode()).digest()[:16]
             ballot = vote.Ballot(trace.id, answer, trace.mean_logprob_nats_per_token, text, shard.number, row)
             slim = replace(trace.problem, question="", entry="", tests=CodeTests())

@@ -22,7 +22,7 @@ from transforms.verify.judgement import Judgement
 
 
 class Config(BaseConfig):
-    """`min_agreement`: the winner's share of all weight; `min_votes`: traces with an answer that a vote needs."""
+    """`min_agreement`: the winner's share of all weight; `min_votes`: different traces with an answer that a vote needs."""
 
     weight: Literal["equal", "probability"] = "probability"
     min_agreement: float = Field(0.5, gt=0, le=1)
@@ -53,12 +53,13 @@ def count(ballots: Sequence[Ballot], equal: Callable[[str, str], bool], config: 
     ordered = sorted(ballots, key=lambda ballot: ballot.trace_id)
     weights = _weights(ordered, config.weight)
     candidates = _candidates([ballot.answer for ballot in ordered], equal)
-    shares = [math.fsum(weights[voter] for voter in voters) / math.fsum(weights) for voters in candidates]
+    total = math.fsum(weights)
+    shares = [math.fsum(weights[voter] for voter in voters) / total if total else 0.0 for voters in candidates]
     ranked = sorted(range(len(candidates)), key=lambda number: -shares[number])
-    num_answers = sum(bool(ballot.answer) for ballot in ordered)
+    num_answers = len({ballot.text for ballot in ordered if ballot.answer})
     agreement, reason = (shares[ranked[0]], "") if ranked else (0.0, "no trace has an answer")
     if ranked and num_answers < config.min_votes:
-        reason = f"{num_answers} traces with an answer, verify.vote.min_votes is {config.min_votes}"
+        reason = f"{num_answers} different traces with an answer, verify.vote.min_votes is {config.min_votes}"
     elif len(ranked) > 1 and math.isclose(shares[ranked[1]], agreement):
         reason = f"a tie at {agreement:.0%}"
     elif not reason and agreement < config.min_agreement:
@@ -93,14 +94,26 @@ def _weights(ballots: Sequence[Ballot], weight: str) -> list[float]:
     return weights
 
 
+def _distinct(group: Sequence[int], answers: Sequence[str]) -> list[int]:
+    """The first number of each different text of a group."""
+    return list({answers[number]: number for number in reversed(group)}.values())
+
+
 def _candidates(answers: Sequence[str], equal: Callable[[str, str], bool]) -> list[list[int]]:
-    """The numbers of the answers in groups of equal ones; an answer equals a group if it equals its first."""
+    """The numbers of the answers in groups of equal ones; an answer joins the first group all of which it equals."""
     groups: list[list[int]] = []
     by_text: dict[str, list[int]] = {}
     for number, answer in enumerate(answers):
         if not answer:
             continue
-        group = by_text.get(answer) or next((one for one in groups if equal(answer, answers[one[0]])), None)
+        group = by_text.get(answer) or next(
+            (
+                one
+                for one in groups
+                if all(equal(answer, answers[n]) and equal(answers[n], answer) for n in _distinct(one, answers))
+            ),
+            None,
+        )
         if group is None:
             groups.append(group := [])
         group.append(number)
