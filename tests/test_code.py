@@ -55,7 +55,7 @@ def asserts(*texts: str, **more: Any) -> CodeTests:
         ("def f(x): return 1 / x", asserts("assert f(0) == 2"), INCORRECT, "ZeroDivisionError: division by zero"),
         ("def g(x): return x", asserts("assert f(0) == 2"), INCORRECT, "does not define f"),
         ("def f(x) return x", asserts("assert f(0) == 2"), INCORRECT, "raises SyntaxError"),
-        ("import nothing\ndef f(x): return x", asserts("assert f(0) == 0"), INCORRECT, "raises ModuleNotFoundError"),
+        ("import nothing\ndef f(x): return x", asserts("assert f(0) == 0"), UNDECIDED, "needs the module nothing"),
         ("def f(x): return x\0", asserts("assert f(0) == 0"), INCORRECT, "null bytes"),
         ("\ud800", asserts("assert f(0) == 0"), INCORRECT, "raises"),
         ("def f(x): return x", asserts("assert f(0 == 2"), UNDECIDED, "SyntaxError"),
@@ -132,6 +132,68 @@ def test_values_that_cross(code: str, test: str) -> None:
     assert judge_code(code, asserts(test), Limits()) == (CORRECT, "code:asserts", "")
 
 
+@pytest.mark.parametrize(
+    ("code", "test"),
+    [
+        ("def f(a): a.append(3)", "a = [1]\nassert f(a) is None and a == [1, 3]"),
+        ("def f(a): a.sort(); return a", "a = [2, 1]\nassert f(a) is a and a == [1, 2]"),
+        ("def f(a, b): a[0][0] = 7; b['k'].add(a[0]['x'])", "row = {0: 1, 'x': 2}\nd = {'k': set()}\nf([row], d)\nassert row == {0: 7, 'x': 2} and d == {'k': {2}}"),
+        ("def f(g): g[0][0] = 1; return g", "row = [0]\ngrid = [row] * 2\nassert f(grid) == [[1], [1]] and grid[1] is row"),
+        ("def f(a): a.append(a)", "a = [1]\nf(a)\nassert a[1] is a"),
+        ("def f(a):\n a.clear()\n raise ValueError", "a = bytearray(b'x')\ntry: f(a)\nexcept ValueError: assert a == b''\nelse: assert False"),
+        ("def swap(a, i, j): a[i], a[j] = a[j], a[i]", "a = [[1], [2]]\nfirst = a[0]\nswap(a, 0, 1)\nassert a == [[2], [1]] and a[1] is first"),
+        ("def f(n): return range(n)", "assert f(3) == range(3)"),
+        ("from decimal import Decimal\ndef f(x): return Decimal(x) / 4", "from decimal import Decimal\nassert f(3) == Decimal('0.75') and type(f(1)) is Decimal"),
+        ("from fractions import Fraction\ndef f(x): return [Fraction(x, 2)]", "from fractions import Fraction\nassert f(3) == [Fraction(3, 2)] == [1.5]"),
+        ("from datetime import *\ndef f(d): return d + timedelta(1), datetime(2020, 1, 2, 3, 4, 5, 6)", "from datetime import *\nassert f(date(2020, 2, 28)) == (date(2020, 2, 29), datetime(2020, 1, 2, 3, 4, 5, 6))"),
+        ("def f(): return bytearray(b'ab')", "assert f() == b'ab' and type(f()) is bytearray"),
+        ("from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(): return P(1, 2)\ndef g(p): return p.x", "assert g(f()) == 1 and str(f()) == 'P(x=1, y=2)'"),
+        ("class P:\n _a = 1\n def __repr__(self): return 'P!'\ndef f(): return P()", "assert repr(f()) == 'P!' == f'{f()}' and f()._a == 1 and f.__name__ == 'f'"),
+    ],
+)  # fmt: skip
+def test_what_a_program_changes_or_makes_is_seen(code: str, test: str) -> None:
+    assert judge_code(code, asserts(test), Limits()) == (CORRECT, "code:asserts", "")
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert P(3) == P(3)",
+        "assert P(3) != 3",
+        "assert P(1) < P(2)",
+        "assert (P(3) + P(3)).x == 6",
+        "assert {P(3): 1}[P(3)] == 1",
+        "assert 3 in P(3)",
+        "with P(3) as x: assert x == 3",
+        "assert isinstance(f(3), P)",
+        "from collections.abc import Sized\nassert isinstance(f(3), Sized)",
+        "assert type(f(3)).__name__ == 'P'",
+        "class Q(P): pass\nassert Q(3).x == 3",
+        "try:\n fail()\n assert False\nexcept E: pass",
+        "p = P(3)\np['a'] = 3\nassert p['a'] == 3",
+        "assert named().x == 1",
+        "assert default()['zz'] == []",
+        "from collections import Counter\nassert count('a') + count('a') == Counter(a=2)",
+        "assert default().keys() == {'a'} and keys() == {'a'}",
+        "assert deque([1]) == deque([1])",
+        "import io, contextlib\nb = io.StringIO()\nwith contextlib.redirect_stdout(b): show()\nassert b.getvalue() == 'hi\\n'",
+        "from unittest.mock import patch\nwith patch('builtins.input', lambda: 'a'): assert ask() == 'a'",
+        "import numpy\nassert P(3).x == 3",
+        "assert library() == 1",
+    ],
+)  # fmt: skip
+def test_what_the_tests_cannot_be_given_is_undecided(test: str) -> None:
+    code = (
+        "from collections import *\nP = type('P', (), {'__init__': lambda self, x: setattr(self, 'x', x)})\n"
+        "P.__eq__ = P.__lt__ = P.__contains__ = lambda *a: True\nclass E(Exception): pass\n"
+        "def f(x): return P(x)\ndef fail(): raise E\ndef named(): return namedtuple('N', 'x')(1)\n"
+        "def default(): return defaultdict(list, a=1)\ndef keys(): return default().keys()\ncount = Counter\n"
+        "def show(): print('hi')\ndef ask(): return input()\ndef library(): import numpy"
+    )
+    judgement = judge_code(code, asserts(f"assert P(3).x == 3\n{test}"), SMALL)
+    assert judgement.outcome == UNDECIDED, judgement
+
+
 def test_classes_with_a_setup() -> None:
     code = "class Node:\n    def __init__(self, x): self.x, self.left = x, None\ndef depth(n): return n and 1 + depth(n.left) or 0"
     tests = asserts("assert depth(root) == 2", "assert root.left.x == 2", setup="root = Node(1)\nroot.left = Node(2)")
@@ -164,6 +226,43 @@ def test_classes_with_a_setup() -> None:
 def test_stdin(code: str, outcome: Outcome) -> None:
     judgement = judge_code(code, CodeTests(inputs=("1 2\n", "3 4\n"), outputs=("3\n", "7")), SMALL)
     assert (judgement.outcome, judgement.rule) == (outcome, "code:stdin"), judgement
+
+
+def test_long_outputs_and_what_a_script_finds() -> None:
+    def judge(code: str, given: str, expected: str) -> Judgement:
+        return judge_code(code, CodeTests(inputs=(given,), outputs=(expected,)), SMALL)
+
+    assert judge("print('x' * 100_000)", "", "x" * 100_000).outcome == CORRECT
+    assert (
+        judge("print('x' * 300_000)", "", "x" * 100_000).reason == "pair 1 of 1: the program writes more than 195 KiB"
+    )
+    noise = "import sys\nsys.stderr.write('x' * 200_000)\n"
+    assert judge(f"{noise}print(1)", "", "1").outcome == CORRECT
+    assert (
+        judge(f"{noise}1 / 0", "", "1").reason == "pair 1 of 1: the program fails: ZeroDivisionError: division by zero"
+    )
+    assert judge("print(open('/dev/stdin').read() + input())", "a", "aa").outcome == CORRECT
+    assert judge("print(__file__[-11:])", "", "solution.py").outcome == CORRECT
+    assert judge("import numpy.linalg", "", "") == (
+        UNDECIDED,
+        "code:stdin",
+        "pair 1 of 1: needs the module numpy, which is not in the sandbox",
+    )
+    assert judge("import _nothing_of_python, os", "", "").outcome == UNDECIDED
+    assert judge("import os.nothing", "", "").outcome == INCORRECT
+
+
+def test_all_pairs_have_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = CodeTests(inputs=("",) * 100, outputs=("",) * 100)
+    assert sandbox.wall_seconds(many, Limits()) == 90
+    assert sandbox.wall_seconds(asserts("assert f()"), Limits()) == 15
+    monkeypatch.setattr(sandbox, "WALL_SECONDS", 0.5)
+    monkeypatch.setattr(sandbox, "WALL_RUNS", 0)
+    started = time.monotonic()
+    judgement = judge_code("import time; time.sleep(0.2)", many, SMALL)
+    assert judgement.outcome == UNDECIDED
+    assert "no verdict in time" in judgement.reason
+    assert time.monotonic() - started < 3
 
 
 PLAIN = st.recursive(
@@ -350,9 +449,38 @@ CHEATS = {
 @pytest.mark.usefixtures("left_behind")
 def test_what_does_not_count_as_right(name: str) -> None:
     code = CHEATS[name]
-    assert contained(code, asserts("import math\nassert f(2) == 3")).outcome == INCORRECT
+    outcome = UNDECIDED if name in ("always equal", "metaclass", "function") else INCORRECT
+    assert contained(code, asserts("import math\nassert f(2) == 3")).outcome == outcome
     contained(code, asserts("assert abs(f(2) - 3) < 1e-9 and math.isclose(f(2), 3) and sorted([f(2), 1])[0] == 1"))
     contained(code, asserts("assert not f(2) != 3 and all(x == 3 for x in [f(2)]) and f(2) in [3]"))
+
+
+CHANGED = REPLY.replace("MESSAGE", 'b\'["l",["l",["l",99,["l"]]],"ok",["r",-1]]\'')
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert all(map(lambda x: f(x) == 6, [3]))",
+        "a = [1]\nf(a)\nassert a == [2]",
+        "assert f(1) == P(3)",
+        "assert isinstance(f(1), P)",
+    ],
+)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x): raise StopIteration",
+        "def f(x): raise StopAsyncIteration",
+        "def f(x): raise GeneratorExit",
+        "def f(x): return P()",
+        CHANGED,
+    ],
+    ids=["stop", "asynchronous", "exit", "equal", "references"],
+)
+def test_what_ends_or_equals_all_is_never_correct(code: str, test: str) -> None:
+    whole = f"{code}\nP = type('P', (), {{'__eq__': lambda *a: True, '__init__': lambda *a: None}})"
+    contained(whole, asserts(test))
 
 
 HOGS = {

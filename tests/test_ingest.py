@@ -179,6 +179,8 @@ PAIRS = {"inputs": ["1\n", "2\n"], "outputs": ["2\n", "3\n"]}
         (PAIRS, CodeTests(inputs=("1\n", "2\n"), outputs=("2\n", "3\n"))),
         (json.dumps(PAIRS), CodeTests(inputs=("1\n", "2\n"), outputs=("2\n", "3\n"))),
         ([{"input": "1", "output": "2"}], CodeTests(inputs=("1",), outputs=("2",))),
+        ([{"input": "1", "output": "2", "testtype": "stdin"}], CodeTests(inputs=("1",), outputs=("2",))),
+        ({**PAIRS, "fn_name": None}, CodeTests(inputs=("1\n", "2\n"), outputs=("2\n", "3\n"))),
         ([], None),
         ("", None),
         (None, None),
@@ -197,6 +199,22 @@ def test_tests_of_every_shape(tmp_path: Path, tests: Any, expected: CodeTests | 
     else:
         assert isinstance(row, Problem)
         assert row.tests == expected
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        [{"input": "[1]", "output": "2", "testtype": "functional"}],
+        json.dumps([{"input": "[1]", "output": "2", "testtype": "functional"}]),
+        {"inputs": ["1"], "outputs": ["2"], "fn_name": "f"},
+    ],
+)
+def test_pairs_of_a_function_are_no_standard_input(tmp_path: Path, tests: Any) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"question": "q", "tests": tests}])
+    (row,) = ingest({**CODE, "path": str(path)})
+    assert isinstance(row, Drop)
+    assert row.reason == "missing_tests"
+    assert "not supported" in row.detail
 
 
 def test_real_code_problems() -> None:

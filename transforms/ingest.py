@@ -197,6 +197,9 @@ def _tests(raw: Raw) -> CodeTests:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(value)
+    if _calls_functions(value):
+        detail = "pairs of a function's arguments and result are not supported, only those of standard input and output"
+        raise _UnusableError(DropReason.MISSING_TESTS, detail)
     asserts: list[Any] = []
     pairs: list[tuple[Any, Any]] = []
     if isinstance(value, str):
@@ -223,6 +226,15 @@ def _tests(raw: Raw) -> CodeTests:
         asserts=tuple(asserts),
         inputs=tuple(given for given, _ in pairs),
         outputs=tuple(expected for _, expected in pairs),
+    )
+
+
+def _calls_functions(tests: Any) -> bool:
+    """Whether the pairs are for a function, as APPS and LiveCodeBench mark them."""
+    if isinstance(tests, dict):
+        return bool(tests.get("fn_name"))
+    return isinstance(tests, list) and any(
+        isinstance(item, dict) and item.get("testtype") == "functional" for item in tests
     )
 
 

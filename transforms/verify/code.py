@@ -14,10 +14,12 @@ import ast
 import builtins
 import json
 import os
+import re
 import socket
 import subprocess
 import symtable
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -25,12 +27,13 @@ from io import FileIO
 
 from transforms.types import CodeTests, Outcome
 from transforms.verify.judgement import Judgement
-from transforms.verify.sandbox import Limits, guest, require, text_file
+from transforms.verify.sandbox import Limits, guest, require, run_seconds, text_file, wall_seconds
 from transforms.verify.watch import Over, watch
 
 ASSERTS, STDIN = "code:asserts", "code:stdin"
 _BUILTINS = frozenset(dir(builtins))
 _MAX_VERDICT_BYTES = 1 << 16
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
 _OVER = {
     "cpu": "the program needs more than {0.cpu_seconds:g} s of CPU time",
     "memory": "the program needs more than {0.memory_mib} MiB of memory",
@@ -93,7 +96,8 @@ def _judge_asserts(code: str, tests: CodeTests, limits: Limits) -> Judgement:
             channel.close()
         told.close()
         said = {verdict.fileno(): bytearray()}
-        over = watch([candidate, checker], said, limits, _MAX_VERDICT_BYTES)
+        end = time.monotonic() + run_seconds(limits)
+        over = watch([candidate, checker], said, limits, _MAX_VERDICT_BYTES, end)
         if over:
             return _over(over, limits, ASSERTS)
         (message,) = said.values()
@@ -137,33 +141,38 @@ def _over(over: Over, limits: Limits, rule: str) -> Judgement:
 
 def _judge_pairs(code: str, tests: CodeTests, limits: Limits) -> Judgement:
     source = f"{tests.prefix}\n{code}" if tests.prefix else code
+    end = time.monotonic() + wall_seconds(tests, limits)
     for number, (given, expected) in enumerate(zip(tests.inputs, tests.outputs, strict=True), 1):
-        judgement = _judge_pair(source, given, expected, limits)
+        judgement = _judge_pair(source, given, expected, limits, end)
         if judgement.outcome != Outcome.CORRECT:
             return judgement._replace(reason=f"pair {number} of {len(tests.inputs)}: {judgement.reason}")
     return Judgement(Outcome.CORRECT, STDIN)
 
 
-def _judge_pair(source: str, given: str, expected: str, limits: Limits) -> Judgement:
+def _judge_pair(source: str, given: str, expected: str, limits: Limits, end: float) -> Judgement:
     with ExitStack() as stack:
         began, starts = _pipe(stack)
-        stdin = text_file(stack, given.encode("utf-8", "replace"))
         program = text_file(stack, source.encode("utf-8", "replace"))
         process = stack.enter_context(
-            guest("candidate.run", limits, (starts.fileno(), program), stdin=stdin, output=subprocess.PIPE)
+            guest("candidate.run", limits, (starts.fileno(), program), given.encode("utf-8", "replace"))
         )
         starts.close()
         assert process.stdout
         assert process.stderr
         started, written, complaint = bytearray(), bytearray(), bytearray()
         outputs = {began.fileno(): started, process.stdout.fileno(): written, process.stderr.fileno(): complaint}
-        over = watch([process], outputs, limits, limits.output_kib << 10)
+        most = max(limits.output_kib << 10, 2 * len(expected.encode("utf-8", "replace")))
+        limits = limits.model_copy(update={"output_kib": most >> 10})
+        end = min(end, time.monotonic() + run_seconds(limits))
+        over = watch([process], outputs, limits, most, end, (process.stderr.fileno(),))
         if over:
             return _over(over, limits, STDIN)
         if not started:
             return Judgement(Outcome.UNDECIDED, STDIN, "the sandbox did not start")
         if failed := process.wait():
             last = complaint.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {failed}"]
+            if (lacks := _MISSING.match(last[0])) and lacks[1] not in sys.stdlib_module_names:
+                return Judgement(Outcome.UNDECIDED, STDIN, f"needs the module {lacks[1]}, which is not in the sandbox")
             return Judgement(Outcome.INCORRECT, STDIN, f"the program fails: {last[0][:200]}")
     if _lines(written.decode(errors="replace")) != _lines(expected):
         return Judgement(Outcome.INCORRECT, STDIN, "another output")

@@ -1,7 +1,7 @@
 """Runs a guest, a script of `transforms/verify/guests`, where it can do no harm: under bubblewrap, with limits.
 
     with guest("candidate.serve", limits, (channel, source)) as process:
-        over = watch([process], {}, limits, 0)       # None, or which limit it ran into
+        over = watch([process], {}, limits, 0, end)  # None, or which limit it ran into
 
 A guest has its own process, network, IPC and host name space, sees no file of the machine but the Python interpreter
 and shared libraries (no /proc, /etc or home), and may write only to a small tmpfs. Its process limits come from
@@ -41,6 +41,7 @@ from transforms.verify.guests.confine import UNCHANGED
 
 GUESTS = Path(__file__).parent / "guests"
 WALL_SLACK_SECONDS = 5.0
+WALL_SECONDS, WALL_RUNS = 60.0, 6
 
 _START = (
     "import sys; _, folder, module, function, *numbers = sys.argv; sys.path.insert(0, folder);"
@@ -73,13 +74,13 @@ class Limits(Config):
 
 
 def wall_seconds(tests: CodeTests, limits: Limits) -> float:
-    """How long judging a program may take at most. Each run may take twice its CPU time, for a machine may be busy."""
+    """How long judging a program may take at most: its runs together 60 s, or as long as six may take."""
     runs = 1 if tests.asserts else max(1, len(tests.inputs))
-    return runs * run_seconds(limits)
+    return min(runs * run_seconds(limits), max(WALL_SECONDS, WALL_RUNS * run_seconds(limits)))
 
 
 def run_seconds(limits: Limits) -> float:
-    """How long one run may take on the clock."""
+    """How long one run may take on the clock: twice its CPU time and a little, for a machine may be busy."""
     return 2 * limits.cpu_seconds + WALL_SLACK_SECONDS
 
 
@@ -149,17 +150,21 @@ def _probe(bwrap: str) -> str | None:
 
 @contextmanager
 def guest(
-    name: str, limits: Limits, files: Sequence[int], stdin: int = subprocess.DEVNULL, output: int = subprocess.DEVNULL
+    name: str, limits: Limits, files: Sequence[int], given: bytes | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Starts "module.function" of the guests; the function gets the numbers of the open `files`.
 
-    `output` is for both stdout and stderr, DEVNULL or PIPE. On the way out all of its processes are killed.
+    With an input `given`, stdout and stderr are pipes, else there is nothing to read and nobody reads. On the way out
+    all of its processes are killed.
     """
     with ExitStack() as stack:
+        stdin = subprocess.DEVNULL if given is None else text_file(stack, given)
+        output = subprocess.DEVNULL if given is None else subprocess.PIPE
         if require(limits.allow_unsandboxed):
             refused = text_file(stack, seccomp.program(platform.machine()))
-            command, folder = _sandboxed(find().path, name, limits, files, refused), None
-            inherited, environment = (*files, refused), {}
+            named = () if given is None else (text_file(stack, given),)
+            command, folder = _sandboxed(find().path, name, limits, files, refused, *named), None
+            inherited, environment = (*files, refused, *named), {}
         else:
             command, folder = _plain(name, limits, files), stack.enter_context(tempfile.TemporaryDirectory())
             inherited, environment = tuple(files), _ENVIRONMENT
@@ -208,7 +213,8 @@ def text_file(stack: ExitStack, content: bytes) -> int:
     return file
 
 
-def _sandboxed(bwrap: str, name: str, limits: Limits, files: Sequence[int], refused: int) -> list[str]:
+def _sandboxed(bwrap: str, name: str, limits: Limits, files: Sequence[int], refused: int, *named: int) -> list[str]:
+    """`named` is the file to be found as /dev/stdin, which without /proc can be no link to the open one."""
     drop = _unused_user()
     command = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--clearenv", "--cap-drop", "ALL"]
@@ -219,6 +225,8 @@ def _sandboxed(bwrap: str, name: str, limits: Limits, files: Sequence[int], refu
     for key, value in (_ENVIRONMENT | {"LD_LIBRARY_PATH": f"{sys.base_prefix}/lib"}).items():
         command += ["--setenv", key, value]
     command += [*_binds(), "--perms", "1777", "--size", str(limits.scratch_mib << 20), "--tmpfs", "/tmp"]
+    for file in named:
+        command += ["--perms", "0444", "--ro-bind-data", str(file), "/dev/stdin"]
     command += ["--remount-ro", "/", "--chdir", "/tmp", "--seccomp", str(refused)]
     return [*command, "--", _python(), *_arguments("/run", name, limits, limits.processes, drop, files)]
 

@@ -10,12 +10,13 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
-from transforms.verify.sandbox import Limits, run_seconds
+from transforms.verify.sandbox import Limits
 
 POLL_SECONDS = 0.03
+TAIL_BYTES = 1 << 12
 
 
 class Usage(NamedTuple):
@@ -37,10 +38,17 @@ class Over(NamedTuple):
 
 
 def watch(
-    processes: Sequence[subprocess.Popen[bytes]], outputs: dict[int, bytearray], limits: Limits, most: int
+    processes: Sequence[subprocess.Popen[bytes]],
+    outputs: dict[int, bytearray],
+    limits: Limits,
+    most: int,
+    end: float,
+    tails: Collection[int] = (),
 ) -> Over | None:
-    """Reads open files to their ends into `outputs`, together at most `most` bytes, and looks after the processes' use. None: all files have ended."""
-    end = time.monotonic() + run_seconds(limits)
+    """Reads open files to their ends into `outputs`, and looks after the processes' use. None: all files have ended.
+
+    Of `tails` only the last bytes are kept; of the others there may be `most` together. `end` is of `time.monotonic`.
+    """
     look = time.monotonic() + POLL_SECONDS
     with selectors.DefaultSelector() as selector:
         for file in outputs:
@@ -49,7 +57,10 @@ def watch(
             for key, _ in selector.select(max(0.0, look - time.monotonic())):
                 part = os.read(key.fd, 1 << 16)
                 outputs[key.fd] += part
-                most -= len(part)
+                if key.fd in tails:
+                    del outputs[key.fd][:-TAIL_BYTES]
+                else:
+                    most -= len(part)
                 if not part:
                     selector.unregister(key.fd)
             if most < 0:

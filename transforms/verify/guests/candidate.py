@@ -1,13 +1,15 @@
 """Runs a model's program inside its sandbox. Nothing that this process says is trusted.
 
-`serve` loads the program, then answers a checker's requests: (operation, operands…) → ("ok", value), or
-("error", name of the exception, message). `run` runs it as a script, with standard input and output.
+`serve` loads the program, then answers a checker's requests: (operation, operands…) → (changes, "ok", value), or
+(changes, "error", name of the exception, message); the changes are the contents of those containers of the request
+that are no longer as they were. `run` runs it as a script, with standard input and output.
 """
 
 from __future__ import annotations
 
 import builtins
 import json
+import operator
 import os
 import sys
 
@@ -71,6 +73,7 @@ def load(prefix: str, whole_prefix: str, code: str, names: list[str]) -> dict[st
 
 def _module(name: str) -> dict[str, Any]:
     module = type(sys)(name)
+    module.__file__ = os.path.abspath(f"{NAME}.py")
     sys.modules[name] = module
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # `site` is not there to make them
     return module.__dict__
@@ -91,22 +94,48 @@ def serve(channel: int, source: int) -> None:
         "len": len,
         "bool": bool,
         "str": str,
+        "repr": repr,
+        "format": format,
+        "has": lambda target, name: hasattr(type(target), name),
     }
     wire.send(channel, b'"ready"')
     while (request := wire.receive(channel)) is not None:
-        operation, *operands = wire.unpack(request, objects.objects.__getitem__)
-        wire.send(channel, _answer(operations[operation], operands, objects))
+        shared = wire.Shared()
+        operation, *operands = wire.unpack(request, objects.objects.__getitem__, shared)
+        shared.closed = True
+        wire.send(channel, _answer(operations[operation], operands, objects, shared))
 
 
-def _answer(operation: Callable[..., Any], operands: list[Any], objects: Objects) -> bytes:
+def _answer(operation: Callable[..., Any], operands: list[Any], objects: Objects, shared: wire.Shared) -> bytes:
+    before = [wire.contents(container) for container in shared.objects]
     try:
-        return wire.pack(("ok", operation(*operands)), objects.number)
-    except BaseException as error:
         try:
-            message = str(error)[:200]
-        except BaseException:
-            message = ""
-        return wire.pack(("error", type(error).__name__, message), objects.number)
+            found: tuple[Any, ...] = ("ok", operation(*operands))
+        except BaseException as error:
+            found = _error(error)
+        return wire.pack((_changes(shared, before), *found), objects.number, shared, marks=True)
+    except BaseException as error:  # the answer is too large
+        return wire.pack(([], *_error(error)), objects.number)
+
+
+def _error(error: BaseException) -> tuple[str, str, str]:
+    try:
+        message = str(error)[:200]
+    except BaseException:
+        message = ""
+    return "error", type(error).__name__, message
+
+
+def _changes(shared: wire.Shared, before: list[Any]) -> list[tuple[int, Any]]:
+    """(number, contents) of each container that holds other objects than before, or in another order."""
+    after = [wire.contents(container) for container in shared.objects]
+    return [(number, now) for number, now in enumerate(after) if not _same(before[number], now)]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, bytes):
+        return one == other
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def run(started: int, source: int) -> None:
