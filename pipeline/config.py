@@ -297,13 +297,13 @@ def _telling(errors: list[Any]) -> list[Any]:
 def _line(error: Any, values: Any, where: tuple[str, ...]) -> str:
     """`generate.sampling.temperature = 'hot': input should be a valid number`."""
     context = error.get("ctx") or {}
-    tags_only = error["type"] in ("unknown_key", "union_tag_invalid", "union_tag_not_found")
+    tags_only = error["type"] in ("unknown_key", "source", "union_tag_invalid", "union_tag_not_found")
     key = [*where, *_path(error["loc"], values, tags_only)]
     if error["type"].startswith("union_tag"):
         key.append(context["discriminator"].strip("'"))
     elif error["type"] == "combination":
         key = context["key"].split(".")
-    elif error["type"] == "unknown_key":
+    elif error["type"] in ("unknown_key", "source"):
         key.append(context["key"])
     message = _IN_YAML.get(error["type"]) or error["msg"][0].lower() + error["msg"][1:]
     if error["type"] == "union_tag_invalid":

@@ -50,7 +50,9 @@ class Table(BaseConfig):
     def _code_has_tests(self) -> Table:
         if (self.answer_kind == "code") != (self.fields.tests is not None):
             raise PydanticCustomError(
-                "tests", "answer_kind: code and fields.tests (the column with the tests) go together"
+                "source",
+                "answer_kind: code and fields.tests, the column with the tests, go together",
+                {"key": "answer_kind"},
             )
         return self
 

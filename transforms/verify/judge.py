@@ -64,7 +64,11 @@ def judge(answer: str, problem: Problem, limits: Limits = DEFAULT_LIMITS) -> Jud
     if problem.answer_kind == "code":
         return judge_code(answer, problem.tests, limits)
     if not problem.answer:
-        return Judgement(Outcome.UNDECIDED, "no_reference", "the problem has no reference answer")
+        return Judgement(
+            Outcome.UNDECIDED,
+            "no_reference",
+            "the problem has no reference; verify.reference: vote takes the majority's answer",
+        )
     judgements = []
     for reference in (problem.answer, *problem.accepted):
         judgements.append(KINDS[problem.answer_kind](answer, replace(problem, answer=reference)))
