@@ -11,7 +11,9 @@ import pytest
 
 from pipeline.config import load
 from pipeline.paths import Paths
+from pipeline.plans import Context
 from pipeline.rounds import of_round
+from pipeline.stages import run_stage
 from tests.conftest import STAGES, digests
 from transforms.errors import ConfigError
 from transforms.folders import StageFolder, read_rows
@@ -20,16 +22,20 @@ from transforms.types import Example
 ROUND = ("--set", "base.round=2", "--set", "base.folder=data/round-2")
 
 
-def test_a_second_round_has_a_folder_of_its_own_and_the_same_cache(
-    pipeline: Callable[..., Any], tmp_path: Path
-) -> None:
+def run(fake_params: Path, data: Path, round: int) -> None:
+    """All stages of a round."""
+    folder = "data" if round == 1 else f"data/round-{round}"
+    params = load(str(fake_params), [f"base.round={round}", f"base.folder={folder}"])
+    paths = Paths(str(data), round)
+    for stage in STAGES:
+        run_stage(stage, Context(of_round(params, paths), paths))
+
+
+def test_a_second_round_has_a_folder_of_its_own_and_the_same_cache(fake_params: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    for stage in STAGES:
-        assert pipeline(stage).returncode == 0
+    run(fake_params, data, 1)
     first = digests(data)
-    for stage in STAGES:
-        done = pipeline(stage, *ROUND)
-        assert done.returncode == 0, done.stderr
+    run(fake_params, data, 2)
     assert {name: value for name, value in digests(data).items() if not name.startswith("round-2/")} == first
     assert not (data / "round-2" / "cache").exists()
     for number, folder in ((1, data), (2, data / "round-2")):

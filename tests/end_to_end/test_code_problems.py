@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from pipeline.config import load
+from pipeline.paths import Paths
+from pipeline.plans import Context
+from pipeline.stages import run_stage
 from tests.conftest import REPO, problem
 from transforms import schema
 from transforms.folders import StageFolder, read_rows
@@ -40,10 +42,10 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_right_program_becomes_an_example(data: Path, pipeline: Callable[..., Any]) -> None:
+def test_a_right_program_becomes_an_example(data: Path, fake_params: Path) -> None:
+    context = Context(load(str(fake_params)), Paths(str(data)))
     for stage in ["verify", *AFTER]:
-        done = pipeline(stage, data=data)
-        assert done.returncode == 0, done.stderr
+        run_stage(stage, context)
     verdicts = list(read_rows(Verdict, StageFolder(str(data / "verdicts")).part_paths()))
     assert [(verdict.outcome, verdict.rule) for verdict in verdicts] == [
         ("correct", "fence/code:asserts"),
