@@ -34,7 +34,7 @@ ingest:
   sources:
     - {kind: reasoning_gym, dataset: chain_sum, size: 30, config: {min_terms: 2, max_terms: 2, max_digits: 1}}
     - {kind: jsonl, path: FOLDER/gsm8k_tiny.jsonl, fields: {answer: reference_answer}}
-generate: {model: teacher, samples_per_problem: 2, sampling: {temperature: 0.7, max_tokens: 96}, instruction: "Explain step by step. Then say: The final answer is"}
+generate: {model: teacher, samples_per_problem: 2, sampling: {temperature: 0.7, max_tokens: 96, logprobs: true}, instruction: "Explain step by step. Then say: The final answer is"}
 """
 
 
@@ -68,6 +68,13 @@ def run(folder: Path, stage: str, *more: str) -> str:
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+def test_the_teacher_says_how_probable_its_traces_are(real: Path) -> None:
+    traces = list(read_rows(Trace, StageFolder(str(real / "traces")).part_paths()))
+    assert traces
+    assert all(-8 < trace.mean_logprob_nats_per_token < 0 for trace in traces)
+    assert len({trace.mean_logprob_nats_per_token for trace in traces}) > 1
 
 
 def test_a_real_engine_answers_and_every_row_is_accounted_for(real: Path) -> None:
