@@ -13,13 +13,14 @@ import re
 from typing import NamedTuple
 
 from transforms.verify.extract import plain, unwrapped
-from transforms.verify.numbers import lone_number
+from transforms.verify.numbers import lone_number, same_unit
 
 _UNIT = re.compile(
     r"(?P<rest>.*[\d}])\s*(?:\\[,;!: ]|~)*\\(?:text|mathrm|mbox|textrm)\s*\{(?P<unit>[^{}\d]+)\}(?:\^\{?\d\}?)?\.?",
     re.DOTALL,
 )
 _NAMED = re.compile(r"\s*(?P<name>[A-Za-z](?:_\{?\w\}?)?)\s*=\s*(?P<value>[^=]+)")
+_LETTERS = re.compile(r"\d(?P<space>\s*)(?P<unit>[A-Za-z](?P<long>[A-Za-z]*))\.?$")
 _HALF = re.compile(r"\b([ap])\.?m\b", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9A-F]+")
 _IN_BASE = re.compile(r"(?P<digits>[0-9A-F]+)(?:_\{?(?P<base>\d{1,2})\}?)?")
@@ -80,6 +81,11 @@ def doubtful(answer: str, reference: str) -> str:
     alone = lone_number(answer) is not None and lone_number(reference) is not None
     if not alone and _grouped(answer) and _grouped(answer) == _grouped(reference):
         return "commas that group digits or separate numbers"
+    units = [_LETTERS.search(plain(text)) for text in (answer, reference)]
+    if units[0] and units[1] and not same_unit(units[0]["unit"], units[1]["unit"]):
+        spaced, long = (any(one and one[name] for one in units) for name in ("space", "long"))
+        if spaced and long:  # 5 cm for 5 m; but 5y for 5x, and 5xy, are maths
+            return f"{units[0]['unit']!r} where {units[1]['unit']!r} is asked"
     if _CLOCK.search(answer) and _CLOCK.search(reference) and _half(answer) != _half(reference):
         return "morning or afternoon"
     if _BASE.findall(answer) != _BASE.findall(reference):
