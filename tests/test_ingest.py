@@ -246,6 +246,15 @@ def test_a_problem_of_a_benchmark_is_dropped_and_says_which(tmp_path: Path) -> N
     assert found[0].detail == "100% of the 8-word runs of gsm8k_test-000000, and all its numbers"
 
 
+def test_generated_problems_are_compared_with_benchmarks_too(tmp_path: Path) -> None:
+    source = {"kind": "reasoning_gym", "dataset": "gsm_symbolic", "size": 3, "config": {}}
+    rows = ingest(source)
+    assert isinstance(rows[1], Problem)
+    benchmark = jsonl(tmp_path / "b.jsonl", [{"question": rows[1].question}])
+    found = ingest(source, benchmarks=[{"kind": "jsonl", "path": str(benchmark)}])
+    assert [type(row) for row in found] == [Problem, Drop, Problem]
+
+
 @pytest.mark.parametrize(
     ("line", "message"), [({"q": 1}, "no field 'question'"), ({"question": None}, "has no question")]
 )

@@ -70,7 +70,7 @@ class Config(BaseConfig):
 
 def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
     """The rows of a shard's slices as problems or drops."""
-    index = _benchmark_index(config) if config.benchmarks else None
+    index = _benchmark_index(config.benchmarks, config.overlap) if config.benchmarks else None
     for piece in shard.source:
         for raw in sources.read(piece):
             row = raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
@@ -79,10 +79,10 @@ def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
 
 
 @lru_cache(maxsize=1)  # once for each process
-def _benchmark_index(config: Config) -> Index:
+def _benchmark_index(benchmarks: tuple[Any, ...], rule: OverlapConfig) -> Index:
     """The questions of all benchmarks. Raises InputError."""
     rows = []
-    for benchmark in config.benchmarks:
+    for benchmark in benchmarks:
         pieces, _ = sources.plan(benchmark, 0, MAX_ROWS)
         for raw in (raw for piece in pieces for raw in sources.read(piece)):
             if isinstance(raw, Drop) or not isinstance(raw.question, str):
@@ -91,7 +91,7 @@ def _benchmark_index(config: Config) -> Index:
                     f"ingest.benchmarks: {name} has no question; a benchmark must be readable in all its rows"
                 )
             rows.append((pieces[0].name, sources.row_name(pieces[0], raw.row), raw.question))
-    return Index(rows, config.overlap)
+    return Index(rows, rule)
 
 
 def pack(slices: Iterable[Slice], shard_rows: int) -> list[Shard]:
