@@ -21,12 +21,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from transforms.types import Problem
-from transforms.verify.extract import plain, stated_answer
-from transforms.verify.sandbox import Limits
-from transforms.verify.workers import judge_all, judge_within
+from transforms.types import Outcome, Problem
+from transforms.verify import Config, judge_responses, judge_within
+from transforms.verify.extract import plain
 
-SHARED = Path(os.environ.get("SHARED_DATA", "../shared/data"))
+SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PROBLEMS = ("math500", "gsm8k_test", "gsm8k_train")
 TRACES = (
     "gsm8k_deepseek-r1", "gsm8k_r1-distill-qwen-32b", "gsm8k_s1.1-32b", "math_deepseek-r1", "math_r1-distill-qwen-32b",
@@ -65,18 +64,12 @@ def main() -> None:
 def table(asked: Iterable[tuple[str, Problem]], show: str = "") -> dict[str, int]:
     """Counts of the verdicts on (response, problem) pairs."""
     asked = list(asked)
-    answers = [stated_answer(text, of.answer_kind) for text, of in asked]
-    judged = judge_all(
-        ((answer.answer, of) for answer, (_, of) in zip(answers, asked, strict=True) if answer), 10.0, Limits()
-    )
     counts: Counter[str] = Counter()
-    for answer, (text, of) in zip(answers, asked, strict=True):
-        judgement = next(judged) if answer else None
-        outcome = judgement.outcome.value if judgement else "undecided"
-        counts[outcome] += 1
-        if show and outcome != "correct":
-            reason = f"{judgement.rule} {judgement.reason}" if judgement else f"no answer in {text[-200:]!r}"
-            print(f"{show}\t{outcome}\t{of.answer!r}\t{answer and answer.answer!r}\t{reason}", file=sys.stderr)
+    for (text, of), (answer, judgement) in zip(asked, judge_responses(asked, Config()), strict=True):
+        counts[judgement.outcome.value] += 1
+        if show and judgement.outcome != Outcome.CORRECT:
+            stated = repr(answer) if answer else f"no answer in {text[-200:]!r}"
+            print(show, judgement.outcome.value, repr(of.answer), stated, *judgement[1:], sep="\t", file=sys.stderr)
     return dict(sorted(counts.items()))
 
 

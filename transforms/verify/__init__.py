@@ -9,18 +9,19 @@ A problem without a reference is undecided, or decided by the majority of its tr
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 
 from transforms.types import Outcome, Problem
-from transforms.verify.extract import Extracted, final_answer, stated_answer
+from transforms.verify.extract import RETRACTED, Extracted, final_answer, stated_answer
 from transforms.verify.judge import KINDS
 from transforms.verify.judgement import Judgement
 from transforms.verify.sandbox import Limits
 from transforms.verify.vote import Config as VoteConfig
-from transforms.verify.workers import judge_within
+from transforms.verify.workers import judge_all, judge_within
 
 __all__ = [
     "KINDS",
@@ -32,11 +33,12 @@ __all__ = [
     "has_reference",
     "is_correct",
     "judge_response",
+    "judge_responses",
     "judge_within",
     "stated_answer",
 ]
 
-TAKEN_BACK = Judgement(Outcome.UNDECIDED, "retracted", "the response takes its answer back, or gives another")
+TAKEN_BACK = Judgement(Outcome.UNDECIDED, RETRACTED, "the response takes its answer back, or gives another")
 NONE_STATED = Judgement(Outcome.UNDECIDED, "extract", "the response states no final answer")
 
 
@@ -65,21 +67,29 @@ def checkable(problem: Problem, response: str) -> Problem:
     return problem if own is None else replace(problem, answer=own.answer)
 
 
+def judge_responses(asked: Sequence[tuple[str, Problem]], config: Config) -> Iterator[tuple[str, Judgement]]:
+    """For each (response, problem), in order: the final answer that it states ("" if none), and its judgement.
+
+    The rule begins with how the answer was found: "boxed/number".
+    """
+    found = [stated_answer(response, problem.answer_kind) for response, problem in asked]
+    standing = ((one.answer, of) for one, (_, of) in zip(found, asked, strict=True) if one and one.stands)
+    judgements = judge_all(standing, config.deadline_seconds, config)
+    for one in found:
+        if one is None:
+            yield "", NONE_STATED
+        elif not one.stands:
+            yield one.answer, TAKEN_BACK
+        else:
+            judgement = next(judgements)
+            yield one.answer, judgement._replace(rule=f"{one.rule}/{judgement.rule}")
+
+
 def judge_response(response: str, problem: Problem, config: Config) -> tuple[str, Judgement]:
-    """The final answer that `response` states ("" if none), and its judgement."""
-    found = stated_answer(response, problem.answer_kind)
-    if found is None:
-        return "", NONE_STATED
-    if found.rule == "retracted":
-        return found.answer, TAKEN_BACK
-    return found.answer, found_by(found.rule, judge_within(found.answer, problem, config.deadline_seconds, config))
+    """`judge_responses` for one."""
+    return next(judge_responses([(response, problem)], config))
 
 
 def is_correct(answer: str, problem: Problem, deadline_seconds: float) -> bool:
     """Whether `answer` alone, without a sentence around it, is judged correct."""
     return judge_within(answer, problem, deadline_seconds).outcome == Outcome.CORRECT
-
-
-def found_by(rule: str, judgement: Judgement) -> Judgement:
-    """The judgement, with the rule that found the answer before the rule that decided."""
-    return judgement._replace(rule=f"{rule}/{judgement.rule}")

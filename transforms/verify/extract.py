@@ -14,6 +14,7 @@ import re
 import textwrap
 from typing import NamedTuple
 
+RETRACTED = "retracted"
 MAX_ANSWER_CHARS, MAX_BOXED_CHARS, MAX_BOXES = 300, 2000, 100
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)[ \t]{0,5}\{")
@@ -66,6 +67,11 @@ class Extracted(NamedTuple):
     answer_start: int
     answer_end: int
 
+    @property
+    def stands(self) -> bool:
+        """Whether the text does not take the answer back."""
+        return self.rule != RETRACTED
+
 
 def final_answer(text: str, kind: str = "math") -> Extracted | None:
     """The last boxed expression whose braces close, else the last "answer is …" (one with a number first), else None.
@@ -87,7 +93,7 @@ def stated_answer(response: str, kind: str) -> Extracted | None:
     found = final_answer(response, kind)
     lines = [line for line in re.finditer(r"[^\n]+", response) if line[0].strip()]
     if kind == "choice":
-        return found or _said(response, kind, lines)
+        return found or _said(response, lines)
     if kind == "text":
         return found or (_closing(lines[0]) if len(lines) == 1 else None)
     if found and (found.rule != "statement" or len(_WORD.findall(found.answer)) <= 2):
@@ -115,7 +121,7 @@ def _boxed(text: str, kind: str) -> Extracted | None:
     other = later is not None and bool(_TELLS.search(later.answer)) and plain(later.answer) not in plain(last.answer)
     denied = re.search(r"\bnot\W{0,6}$", text[max(0, last.start - 12) : last.start], re.IGNORECASE)
     if other or denied or _RETRACTED.search(text[last.answer_end + 1 :].lstrip("}$)\\ .")):
-        return last._replace(rule="retracted")
+        return last._replace(rule=RETRACTED)
     return last
 
 
@@ -137,7 +143,7 @@ def _statement(text: str, kind: str) -> Extracted | None:
     for start, after, answer in [*reversed([one for one in stated if _TELLS.search(one[2])]), *reversed(stated)]:
         found_answer = _extracted(text, answer, "statement", start, after)
         taken_back = _RETRACTED.search(text, found_answer.answer_end)
-        return found_answer._replace(rule="retracted") if taken_back else found_answer
+        return found_answer._replace(rule=RETRACTED) if taken_back else found_answer
     return None
 
 
@@ -161,7 +167,7 @@ def _trimmed(answer: str, kind: str) -> str:
     return unwrapped(_ENDS.split(answer)[0]).rstrip(",;:").lstrip("= ").strip()
 
 
-def _said(response: str, kind: str, lines: list[re.Match[str]]) -> Extracted | None:
+def _said(response: str, lines: list[re.Match[str]]) -> Extracted | None:
     """A choice that the last line names: "Thus, (A) is the correct answer." or "**C**"; a short response's only line."""
     if not lines:
         return None

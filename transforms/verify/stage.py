@@ -13,11 +13,10 @@ import apache_beam as beam
 from transforms.folders import read_part
 from transforms.shards import AttachNotes, Guarded, Shard
 from transforms.types import CodeTests, Problem, Trace, Verdict
-from transforms.verify import NONE_STATED, TAKEN_BACK, Config, found_by, has_reference, is_correct, vote
+from transforms.verify import Config, has_reference, is_correct, judge_responses, vote
 from transforms.verify.extract import stated_answer
 from transforms.verify.judgement import Judgement
 from transforms.verify.vote import Vote
-from transforms.verify.workers import judge_all
 
 _TOGETHER = 256  # traces that are judged before the first of them goes on
 
@@ -40,21 +39,10 @@ def judged_traces(shard: Shard, config: Config) -> Iterator[JudgedTrace]:
     votes = dict(shard.notes)
     rows = enumerate(read_part(Trace, shard.source[0]))
     while some := list(islice(rows, _TOGETHER)):
-        found = [stated_answer(trace.response, trace.problem.answer_kind) for _, trace in some]
-        asked = [
-            (answer.answer, trace.problem)
-            for answer, (row, trace) in zip(found, some, strict=True)
-            if answer and answer.rule != "retracted" and row not in votes
-        ]
-        judgements = judge_all(asked, config.deadline_seconds, config)
-        for answer, (row, trace) in zip(found, some, strict=True):
-            if row in votes:
-                judgement = vote.judged(votes[row], answer.rule if answer else "extract")
-            elif answer is None or answer.rule == "retracted":
-                judgement = TAKEN_BACK if answer else NONE_STATED
-            else:
-                judgement = found_by(answer.rule, next(judgements))
-            yield JudgedTrace(trace, answer.answer if answer else "", judgement)
+        judged = judge_responses([(trace.response, trace.problem) for _, trace in some], config)
+        for (row, trace), (extracted, judgement) in zip(some, judged, strict=True):
+            decided = vote.judged(votes[row], judgement) if row in votes else judgement
+            yield JudgedTrace(trace, extracted, decided)
 
 
 def verdict(row: JudgedTrace, note: Vote | None = None) -> Iterator[Verdict]:
@@ -93,10 +81,8 @@ def _ballots(shard: Shard) -> Iterator[tuple[str, tuple[Problem, vote.Ballot]]]:
     for row, trace in enumerate(read_part(Trace, shard.source[0])):
         if not has_reference(trace.problem):
             found = stated_answer(trace.response, trace.problem.answer_kind)
-            counts = (
-                found and found.rule != "retracted" and trace.problem.answer_kind != "code"
-            )  # no two programs are equal
-            answer = found.answer if found and counts else ""
+            countable = trace.problem.answer_kind != "code"  # no two programs are equal
+            answer = found.answer if found and found.stands and countable else ""
             text = hashlib.sha256(trace.raw.encode()).digest()[:16]
             ballot = vote.Ballot(trace.id, answer, trace.mean_logprob_nats_per_token, text, shard.number, row)
             slim = replace(trace.problem, question="", entry="", tests=CodeTests())

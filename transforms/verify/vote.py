@@ -71,9 +71,10 @@ def count(ballots: Sequence[Ballot], equal: Callable[[str, str], bool], config: 
     ]
 
 
-def judged(vote: Vote, rule: str) -> Judgement:
-    """The vote as a judgement of one trace whose answer was found by `rule`."""
-    return Judgement(vote.outcome, f"{rule}/vote", vote.reason)
+def judged(vote: Vote, without: Judgement) -> Judgement:
+    """The vote as the judgement of a trace; `without` it, the trace had that one, whose rule says how the answer was found."""
+    found_by, _, _ = without.rule.partition("/")
+    return Judgement(vote.outcome, f"{found_by}/vote", vote.reason)
 
 
 def _outcome(won: bool, undecided: bool) -> Outcome:
