@@ -177,11 +177,11 @@ def _answer(value: Any, after: str | None, kind: str, options: tuple[str, ...]) 
     if text and after:
         _, found, rest = text.rpartition(after)
         text = rest if found else ""
-    if not (text or "").strip():
+    if not text or not text.strip():
         raise _UnusableError(DropReason.MISSING_ANSWER)
-    if kind == "choice" and not option_letter(text or "", options):
+    if kind == "choice" and not option_letter(text, options):
         raise _UnusableError(DropReason.WRONG_TYPE, f"the answer {text!r} names none of the options")
-    return (text or "").strip()
+    return text.strip()
 
 
 def _options(value: Any) -> tuple[str, ...]:

@@ -1,23 +1,21 @@
 r"""Compares an answer that is maths with its reference: numbers exactly, lists value by value, all else by math-verify.
 
-judge_math("70 minutes", Problem(answer="70", …))  → Judgement(CORRECT, "number")
-judge_math("x=3, y=4", Problem(answer="y=4, x=3", …)) → Judgement(CORRECT, "math:list")
+judge_math("70 minutes", "70")      → Judgement(CORRECT, "number")
+judge_math("x=3, y=4", "y=4, x=3")  → Judgement(CORRECT, "math:list")
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from transforms.types import Outcome, Problem
+from transforms.types import Outcome
 from transforms.verify import maths
-from transforms.verify.extract import plain, unwrapped
+from transforms.verify.extract import WORD, plain, unwrapped
 from transforms.verify.judgement import Judgement, decided
 from transforms.verify.numbers import Number, lone_number, same_unit, stated_number
 
-_PROSE = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{\w+\*?\}")
 _RELATION = re.compile(r"[=<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?\b")
 _ASSIGNED = re.compile(
@@ -27,22 +25,24 @@ _MEMBER = re.compile(r"^\s*\$?\s*[A-Za-z]\s*\\in\b\s*")
 _VARIABLE = re.compile(r"^\s*\$?\s*([A-Za-z])\s*=\s*")
 
 
-def judge_math(answer: str, problem: Problem) -> Judgement:
+def judge_math(answer: str, reference: str) -> Judgement:
     """The verdict on an answer; undecided wherever it can be read in two ways."""
-    gold, found = (_MEMBER.sub("", text) for text in (problem.answer, answer))
+    gold, found = (_MEMBER.sub("", text) for text in (reference, answer))
     ours, theirs = _VARIABLE.match(gold), _VARIABLE.match(found)
     if "=" not in gold and (assigned := _ASSIGNED.fullmatch(unwrapped(found))):
         found = assigned["value"]
     if plain(found) == plain(gold) and not (ours and theirs and ours[1] != theirs[1]):
         return Judgement(Outcome.CORRECT, "math:equal_text")
-    if doubt := maths.doubtful(found, gold):
-        return Judgement(Outcome.UNDECIDED, "math", doubt)
-    gold_number = lone_number(gold)
-    if gold_number and lone_number(found) is None and (doubt := maths.points(found)):
+    gold_number, found_number = lone_number(gold), lone_number(found)
+    both = gold_number is not None and found_number is not None
+    doubt = ("" if both else maths.grouping(found, gold)) or maths.doubtful(found, gold)
+    if not doubt and gold_number and not found_number:
+        doubt = maths.points(found)
+    if doubt:
         return Judgement(Outcome.UNDECIDED, "math", doubt)
     lists = maths.items(gold), maths.items(found)
     if len(lists[0].parts) > 1 or len(lists[1].parts) > 1:
-        return _lists(*lists, problem)
+        return _lists(*lists, reference)
     if ours and theirs and ours[1] != theirs[1]:
         return Judgement(Outcome.INCORRECT, "math", f"{theirs[1]} = … where {ours[1]} = … is asked")
     if gold_number and (judgement := judge_number(gold_number, found)):
@@ -56,7 +56,7 @@ def judge_math(answer: str, problem: Problem) -> Judgement:
         return Judgement(Outcome.UNDECIDED, "math", f"a letter behind the number where {gold_number.words!r} is asked")
     if gold_number and (doubt := maths.no_number(found)):
         return Judgement(Outcome.UNDECIDED, "math", doubt)
-    if len(_PROSE.findall(_ENVIRONMENT.sub("", plain(found)))) >= 3:
+    if len(WORD.findall(_ENVIRONMENT.sub("", plain(found)))) >= 3:
         return Judgement(Outcome.UNDECIDED, "math", "words where maths is asked")
     if _RELATION.search(plain(found)) and not _RELATION.search(plain(gold)):
         return Judgement(Outcome.UNDECIDED, "math", "the answer is a relation, the reference is none")
@@ -76,18 +76,18 @@ def _by_math_verify(gold: str, found: str) -> Judgement:
     return decided(bool(math_verify.verify(wanted, given, timeout_seconds=None)), "math:math_verify")
 
 
-def _lists(gold: maths.Items, found: maths.Items, problem: Problem) -> Judgement:
+def _lists(gold: maths.Items, found: maths.Items, reference: str) -> Judgement:
     """Several values: as many, and each equal to one of the others; in order in brackets, by name with names."""
     if {gold.kind, found.kind} <= {"tuple", "interval"}:
-        return _by_math_verify(problem.answer, found.text)  # points, intervals
+        return _by_math_verify(reference, found.text)  # points, intervals
     if gold.kind != found.kind and ("bare" not in (gold.kind, found.kind) or "named" in (gold.kind, found.kind)):
         return Judgement(Outcome.UNDECIDED, "math:list", f"a {found.kind} where a {gold.kind} is asked")
     if len(gold.parts) != len(found.parts):
-        return _one_of_several(gold, found, problem)
+        return _one_of_several(gold, found)
     ordered = bool({"tuple", "interval", "named"} & {gold.kind, found.kind})
     left = list(found.parts)
     for wanted in gold.parts:
-        judgements = [judge_math(part, replace(problem, answer=wanted)) for part in (left[:1] if ordered else left)]
+        judgements = [judge_math(part, wanted) for part in (left[:1] if ordered else left)]
         place = next((n for n, one in enumerate(judgements) if one.outcome == Outcome.CORRECT), None)
         if place is None:
             undecided = [one for one in judgements if one.outcome == Outcome.UNDECIDED]
@@ -96,18 +96,18 @@ def _lists(gold: maths.Items, found: maths.Items, problem: Problem) -> Judgement
     return decided(True, "math:list")
 
 
-def _one_of_several(gold: maths.Items, found: maths.Items, problem: Problem) -> Judgement:
+def _one_of_several(gold: maths.Items, found: maths.Items) -> Judgement:
     """Lists of different lengths. One value beside several is wrong, unless it is one of them, or they are all the same."""
     one, several = sorted((gold, found), key=lambda side: len(side.parts))
     if len(one.parts) > 1:
         return decided(False, "math:list")
-    if _RELATION.search(one.text) or _PROSE.search(plain(one.text)):
+    if _RELATION.search(one.text) or WORD.search(plain(one.text)):
         return Judgement(Outcome.UNDECIDED, "math:list", "several values and one that may stand for them")
     if several.kind in ("interval", "tuple") and not re.search(r"\d", one.text):
         return Judgement(Outcome.UNDECIDED, "math:list", "several values and a name that may stand for them")
     if several.kind != "bare":
         return decided(False, "math:list")
-    outcomes = {judge_math(part, replace(problem, answer=one.text)).outcome for part in several.parts}
+    outcomes = {judge_math(part, one.text).outcome for part in several.parts}
     if outcomes == {Outcome.INCORRECT}:
         return decided(False, "math:list")
     if outcomes == {Outcome.CORRECT} and one is gold and len(set(several.parts)) == len(several.parts):

@@ -48,7 +48,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _FENCE = re.compile(r"(?P<indent>[ \t]{0,12})(?P<fence>`{3,12}|~{3,12})[ \t]{0,5}\{?(?P<language>[\w+-]{0,20})")
 _PYTHON = ("python", "python3", "py", "")
 _PROGRAM = re.compile(r"^[ \t]*(?:async def|def|class)\b|\binput\(|\bsys\.stdin\b", re.MULTILINE)
-_WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
+WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
 _DECORATION = re.compile(
     r"\\(?:text|mathrm|mathbf|textbf|textrm|textit|mbox|boldsymbol|operatorname)\s{0,3}\{([^{}]*)\}|\\?[$€£]|(?<!\\)\\[,;!: ]|~|\\(?:left|right)(?![a-zA-Z])"
 )
@@ -96,7 +96,7 @@ def stated_answer(response: str, kind: str) -> Extracted | None:
         return found or _said(response, lines)
     if kind == "text":
         return found or (_closing(lines[0]) if len(lines) == 1 else None)
-    if found and (found.rule != "statement" or len(_WORD.findall(found.answer)) <= 2):
+    if found and (found.rule != "statement" or len(WORD.findall(found.answer)) <= 2):
         return found
     bold = [span for span in _BOLD.finditer(response, found.start if found else 0) if re.search(r"\d", span[1])]
     if bold:  # "Answer:" above a derivation is a heading
@@ -254,6 +254,11 @@ def plain(answer: str) -> str:
     text = re.sub(r"(?:,|\{,\})\s{0,3}\\!\s{0,3}", ",", answer)
     text = _DECORATION.sub(lambda found: f" {found[1]}" if found[1] else "", text)
     return unwrapped(re.sub(r"^\s*[A-Za-z]\s*=\s*", "", text))
+
+
+def folded(text: str) -> str:
+    """The text without a final full stop and what is around it, in one case, with single spaces."""
+    return " ".join(unwrapped(text.rstrip(".")).casefold().split())
 
 
 def _balanced(text: str, start: int) -> str | None:

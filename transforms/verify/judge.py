@@ -27,7 +27,7 @@ from typing import Any
 from transforms.types import Outcome, Problem
 from transforms.verify.code import judge_code
 from transforms.verify.compare import judge_math, judge_number, parsed
-from transforms.verify.extract import plain, unwrapped
+from transforms.verify.extract import folded, plain, unwrapped
 from transforms.verify.judgement import Judgement, decided
 from transforms.verify.numbers import lone_number
 from transforms.verify.options import option_letter
@@ -87,6 +87,10 @@ def warm_up() -> None:
     parsed("1")
 
 
+def _math(answer: str, problem: Problem) -> Judgement:
+    return judge_math(answer, problem.answer)
+
+
 def _reasoning_gym(answer: str, problem: Problem) -> Judgement:
     gold = lone_number(problem.answer)
     if gold and gold.value.denominator == 1:
@@ -120,12 +124,12 @@ def _words(text: str) -> str:
     text = re.sub(
         r"\\(?:text\w{0,2}|mathrm|mbox)\{([^{}]*)\}", r"\1", unicodedata.normalize("NFKC", text).replace("~", " ")
     )
-    return " ".join(unwrapped(unwrapped(text).rstrip(".")).casefold().split())
+    return folded(unwrapped(text))
 
 
 KINDS: dict[str, Callable[[str, Problem], Judgement]] = {
     "reasoning_gym": _reasoning_gym,
-    "math": judge_math,
+    "math": _math,
     "choice": _choice,
     "text": _text,
 }

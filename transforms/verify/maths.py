@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from transforms.verify.extract import plain, unwrapped
-from transforms.verify.numbers import lone_number, same_unit
+from transforms.verify.extract import WORD, plain, unwrapped
+from transforms.verify.numbers import same_unit
 
 _UNIT = re.compile(
     r"(?P<rest>.*[\d}])\s*(?:\\[,;!: ]|~)*\\(?:text|mathrm|mbox|textrm)\s*\{(?P<unit>[^{}\d]+)\}(?:\^\{?\d\}?)?\.?",
@@ -59,7 +59,7 @@ def items(text: str) -> Items:
     if "\\cup" in bare or "\\cap" in bare:
         return Items("bare", (text,), text)
     parts = [value for part in _split(bare) for value in _both_signs(part)]
-    if len(re.findall(r"(?<!\\)\b[A-Za-z]{3,}\b", bare)) >= 3:
+    if len(WORD.findall(bare)) >= 3:
         parts = [bare]  # a sentence
     if kind == "bare" and re.fullmatch(r"\\?[$€£]?[-−+]?\d{1,3}(?:,\d{3})+(?!\d)\D*(?:\.\d+\D*)?", bare):
         parts = [bare]  # thousands
@@ -76,11 +76,14 @@ def without_unit(text: str) -> tuple[str, str]:
     return (found["rest"], found["unit"].strip()) if found else (text, "")
 
 
+def grouping(answer: str, reference: str) -> str:
+    """Why the same digits with commas in other places cannot be compared, or ""; where one of the two is no number."""
+    digits = _grouped(answer)
+    return "commas that group digits or separate numbers" if digits and digits == _grouped(reference) else ""
+
+
 def doubtful(answer: str, reference: str) -> str:
     """Why the two cannot be compared, or ""."""
-    alone = lone_number(answer) is not None and lone_number(reference) is not None
-    if not alone and _grouped(answer) and _grouped(answer) == _grouped(reference):
-        return "commas that group digits or separate numbers"
     units = [_LETTERS.search(plain(text)) for text in (answer, reference)]
     if units[0] and units[1] and not same_unit(units[0]["unit"], units[1]["unit"]):
         spaced, long = (any(one and one[name] for one in units) for name in ("space", "long"))
@@ -127,7 +130,8 @@ def _whole(text: str) -> int | None:
 
 def _grouped(text: str) -> str:
     """The digits, where there are only digits, commas and spaces."""
-    return re.sub(r"[,\s]", "", plain(text)) if re.fullmatch(r"[\d,\s]+", plain(text)) else ""
+    text = plain(text)
+    return re.sub(r"[,\s]", "", text) if re.fullmatch(r"[\d,\s]+", text) else ""
 
 
 def _half(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from transforms.verify.extract import plain, unwrapped
+from transforms.verify.extract import folded, plain
 
 LETTERS = "ABCDEFGHIJ"
 _OPTION = re.compile(
@@ -34,13 +34,12 @@ def option_letter(text: str, options: tuple[str, ...]) -> str:
     return "" if another or (options and (loose or found["letter"].islower() or len(rest.split()) < 3)) else letter
 
 
-def folded(text: str) -> str:
-    """The text without wrappers and a final full stop, in one case and one Unicode form, with single spaces."""
-    text = unicodedata.normalize("NFKC", plain(text)).strip()
-    return " ".join(unwrapped(text.rstrip(".")).casefold().split())
-
-
 def _named(text: str, options: tuple[str, ...]) -> str:
     """The letter of the only option that has this text, or ""."""
-    found = [letter for letter, option in zip(LETTERS, options, strict=False) if folded(option) == folded(text)]
+    wanted = _comparable(text)
+    found = [letter for letter, option in zip(LETTERS, options, strict=False) if _comparable(option) == wanted]
     return found[0] if len(found) == 1 else ""
+
+
+def _comparable(text: str) -> str:
+    return folded(unicodedata.normalize("NFKC", plain(text)).strip())
