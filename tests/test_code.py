@@ -24,7 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import code as bench
+from bench import programs as bench
 from tests.conftest import REPO, shared
 from transforms.errors import SandboxError
 from transforms.types import CodeTests, Outcome
