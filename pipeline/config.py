@@ -28,6 +28,7 @@ from transforms.pruning import METHODS
 from transforms.recheck import Config as Recheck
 from transforms.score import Config as Score
 from transforms.segment import Config as Segment
+from transforms.sources import source_name
 from transforms.verify import Config as Verify
 from transforms.verify.sandbox import require
 
@@ -151,6 +152,7 @@ class Params(Config):
                 "generate.sampling.max_tokens",
                 f"must be below models.{self.generate.model}.max_model_len = {teacher.max_model_len}, which holds prompt and answer",
             )
+        self._can_be_judged()
         if self.filter.method not in ("portfolio", *self.prune.methods):
             raise combination(
                 "filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)"
@@ -161,6 +163,23 @@ class Params(Config):
                 f"times generate.samples_per_problem = {self.generate.samples_per_problem} traces do not fit in one part; allowed: 1,000,000 in all",
             )
         return self
+
+
+    def _can_be_judged(self) -> None:
+        """Nothing is paid for that could never be kept."""
+        if self.verify.reference == "vote":
+            if self.verify.vote.min_votes > self.generate.samples_per_problem:
+                raise combination(
+                    "verify.vote.min_votes",
+                    f"is more than generate.samples_per_problem = {self.generate.samples_per_problem}: nothing would ever be decided",
+                )
+            return
+        for source in self.ingest.sources:
+            if source.kind != "reasoning_gym" and source.answer_kind != "code" and source.fields.answer is None:
+                raise combination(
+                    "verify.reference",
+                    f"the source {source_name(source)} has no references (fields.answer: null), so none of its traces could be kept; must be vote",
+                )
 
 
 # What each stage depends on, as dotted keys of params.yaml; `{…}` is replaced by that key's value.
@@ -234,8 +253,7 @@ def check_complete(path: str) -> None:
     params = load(path)
     with open(path, encoding="utf-8") as file:
         values = YAML(typ="safe", pure=True).load(file)
-    if any(source.kind != "reasoning_gym" and source.answer_kind == "code" for source in params.ingest.sources):
-        require(params.verify.allow_unsandboxed)  # before the teacher is paid
+    check_sandbox(params)
     if not params.base.folder:
         raise ConfigError(f"{path}: base.folder is missing; DVC needs it there: data, or data/round-2 for round 2")
     for stage in SECTIONS:
@@ -243,6 +261,17 @@ def check_complete(path: str) -> None:
             for key in [f"{stage}.model"] * (stage in ASKING) + list(section(params, stage, method)):
                 if _value(values, key.split(".")) == MISSING:
                     raise ConfigError(f"{path}: {key} is missing; DVC needs it there, even if it is its default")
+
+
+def check_sandbox(params: Params) -> None:
+    """Whether code of a model can be run here, if any will be: asked before the teacher is paid.
+
+    Raises:
+        SandboxError: answers will be code, and there is no sandbox.
+    """
+    here = params.runner.name == "direct"  # else the workers judge, and their image has what they need
+    if here and any(source.kind != "reasoning_gym" and source.answer_kind == "code" for source in params.ingest.sources):
+        require(params.verify.allow_unsandboxed)
 
 
 def _override(values: dict[str, Any], override: str) -> None:

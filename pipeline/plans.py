@@ -84,7 +84,7 @@ def plan_ingest(context: Context, method: str) -> Iterator[Plan]:
     """problems/ from the sources."""
     base, config = context.params.base, context.params.ingest
     planned = [sources.plan(source, base.seed, base.shard_rows) for source in config.sources]
-    benchmarks = [sources.plan(benchmark, base.seed, base.shard_rows)[1] for benchmark in config.benchmarks]
+    benchmarks = [sources.plan(one, base.seed, base.shard_rows, "ingest.benchmarks")[1] for one in config.benchmarks]
     slices = [piece for pieces, _ in planned for piece in pieces]
     yield Plan(
         stage="ingest",
@@ -93,7 +93,7 @@ def plan_ingest(context: Context, method: str) -> Iterator[Plan]:
         shards=ingest.pack(slices, base.shard_rows),
         inputs={"sources": [*(identity for _, identity in planned), *({"benchmark": one} for one in benchmarks)]},
         config=section(context.params, "ingest"),
-        prepare=ingest.MarkDuplicates(config),
+        prepare=ingest.MarkRepeats(config),
     )
 
 

@@ -18,7 +18,7 @@ import apache_beam as beam
 
 from pipeline import report, runner
 from pipeline.code import code_version
-from pipeline.config import SECTIONS
+from pipeline.config import SECTIONS, check_sandbox
 from pipeline.paths import MATRIX
 from pipeline.plans import PLANS, Context, Plan
 from pipeline.rounds import check_teacher
@@ -44,6 +44,8 @@ def run_stage(stage: str, context: Context, method: str = "") -> list[dict[str, 
     context.new_pipeline()  # a runner that cannot be had must not cost an output
     if stage in ("models", "generate"):
         check_teacher(context.params, context.paths)
+    if stage == "generate":
+        check_sandbox(context.params)
     if stage == "models":
         return [fetch_models(context)]
     if stage == "report":

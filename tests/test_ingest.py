@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import FAKE_PARAMS, problem, shared
+from tests.conftest import FAKE_PARAMS, collect, problem, shared
 from transforms import sources
-from transforms.errors import ConfigError, InputError
+from transforms.errors import ConfigError, InputError, unmark
 from transforms.folders import read_part
-from transforms.ingest import Config, pack, read_problems
+from transforms.ingest import Config, MarkRepeats, pack, read_problems
+from transforms.shards import Job, outcomes
 from transforms.sources import Jsonl, Slice
 from transforms.types import CodeTests, Drop, Problem, with_instruction
 
@@ -41,10 +43,17 @@ def compressed(name: str, data: bytes) -> bytes:
 
 
 def ingest(source: dict[str, Any], shard_rows: int = 3, **config: Any) -> list[Problem | Drop]:
-    """All rows of a source, slice by slice."""
+    """All rows of a source, slice by slice; those that overlap a benchmark as the drops they become."""
     settings = Config(sources=[source], **config)  # type: ignore[arg-type]
     slices, _ = sources.plan(settings.sources[0], 17, shard_rows)
-    return [row for shard in pack(slices, shard_rows) for row in read_problems(shard, settings)]
+    shards = pack(slices, shard_rows)
+    if settings.benchmarks:
+        try:
+            shards = sorted(collect(MarkRepeats(settings), shards))
+        except RuntimeError as error:
+            raise unmark(str(error)) or error from error
+    job = Job("ingest", Problem, partial(read_problems, config=settings), lambda problem: [problem])
+    return [row for shard in shards for rows in outcomes(job, shard) for row in rows]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", "folder"])

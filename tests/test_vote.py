@@ -51,7 +51,7 @@ def test_equal_answers_are_one_candidate_and_the_majority_wins() -> None:
     [
         (("1", "2", "1", "2"), VoteConfig(), "a tie at 50%"),
         (("1", "2", "3", "1"), VoteConfig(min_agreement=0.6), "50% agree, verify.vote.min_agreement is 60%"),
-        (("1", ""), VoteConfig(), "1 different traces with an answer, verify.vote.min_votes is 2"),
+        (("1", ""), VoteConfig(), "1 votes, verify.vote.min_votes is 2"),
         (("", ""), VoteConfig(), "no trace has an answer"),
     ],
 )
@@ -140,10 +140,17 @@ def test_many_traces_keep_their_order_and_their_verdicts(tmp_path: Path) -> None
         assert verdict.outcome == expected
 
 
-def test_copies_are_not_several_votes() -> None:
-    found = count(ballots("7", "7", "7", texts=("a", "a", "a")), same_number, VoteConfig())
+def test_copies_are_not_several_votes_where_each_text_weighs_once() -> None:
+    copies = ballots("7", "7", "7", texts=("a", "a", "a"), logprobs=(-0.1, -0.1, -0.1))
+    found = count(copies, same_number, VoteConfig())
     assert outcomes(found) == ["undecided"] * 3
-    assert found[0][1].reason == "1 different traces with an answer, verify.vote.min_votes is 2"
+    assert found[0][1].reason == "1 votes, verify.vote.min_votes is 2"
+
+
+def test_with_equal_weights_each_sample_is_a_vote_whatever_its_text() -> None:
+    copies = ballots("7", "7", "7", texts=("a", "a", "a"))
+    assert outcomes(count(copies, same_number, VoteConfig(weight="equal"))) == ["correct"] * 3
+    assert outcomes(count(copies, same_number, VoteConfig())) == ["correct"] * 3  # without log-probabilities
 
 
 def test_an_answer_joins_only_answers_that_it_equals_all() -> None:

@@ -70,12 +70,9 @@ class Config(BaseConfig):
 
 def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
     """The rows of a shard's slices as problems or drops."""
-    index = _benchmark_index(config.benchmarks, config.overlap) if config.benchmarks else None
     for piece in shard.source:
         for raw in sources.read(piece):
-            row = raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
-            hit = index.find(row.question) if index and isinstance(row, Problem) else None
-            yield drop(row.id, "ingest", DropReason.BENCHMARK_OVERLAP, hit.describe()) if hit else row
+            yield raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
 
 
 @lru_cache(maxsize=1)  # once for each process
@@ -83,7 +80,7 @@ def _benchmark_index(benchmarks: tuple[Any, ...], rule: OverlapConfig) -> Index:
     """The questions of all benchmarks. Raises InputError."""
     rows = []
     for benchmark in benchmarks:
-        pieces, _ = sources.plan(benchmark, 0, MAX_ROWS)
+        pieces, _ = sources.plan(benchmark, 0, MAX_ROWS, "ingest.benchmarks")
         for raw in (raw for piece in pieces for raw in sources.read(piece)):
             if isinstance(raw, Drop) or not isinstance(raw.question, str):
                 name = raw.id if isinstance(raw, Drop) else sources.row_name(pieces[0], raw.row)
@@ -114,10 +111,12 @@ class _UnusableError(Exception):
 
 def to_problem(piece: Slice, raw: Raw, config: Config) -> Problem | Drop:
     """One row as a problem, or why it is none."""
-    name, source = sources.row_name(piece, raw.row), piece.source
+    source, name = piece.source, sources.row_name(piece, raw.row)
     generated = source.kind == "reasoning_gym"
     kind = "reasoning_gym" if generated else source.answer_kind
     try:
+        if not generated and source.fields.id is not None:
+            name = _identifier(raw.id, source.fields.id)
         options = _options(raw.options) if raw.options is not None else ()
         answer, *accepted = _answers(
             raw.answer,
@@ -127,7 +126,7 @@ def to_problem(piece: Slice, raw: Raw, config: Config) -> Problem | Drop:
             generated or source.fields.answer is not None,
         )
         problem = Problem(
-            id=name if generated or source.fields.id is None else _identifier(raw.id, source.fields.id),
+            id=name,
             source=piece.name,
             family=source.dataset if generated else piece.name,
             question=_question(raw.question, config.max_question_chars),
@@ -180,7 +179,7 @@ def _answer(value: Any, after: str | None, kind: str, options: tuple[str, ...]) 
     if not text or not text.strip():
         raise _UnusableError(DropReason.MISSING_ANSWER)
     if kind == "choice" and not option_letter(text, options):
-        raise _UnusableError(DropReason.WRONG_TYPE, f"the answer {text!r} names none of the options")
+        raise _UnusableError(DropReason.WRONG_TYPE, f"the answer {text!r} names none of the options" + ("" if options else "; fields.options names their column"))
     return text.strip()
 
 
@@ -248,16 +247,19 @@ def _identifier(value: Any, column: str) -> str:
 
 
 @dataclass
-class MarkDuplicates(beam.PTransform):
-    """Shards → shards that know which of their rows repeat an earlier id, or an earlier question."""
+class MarkRepeats(beam.PTransform):
+    """Shards → shards that know which of their rows overlap a benchmark, or repeat an earlier id or question."""
 
     config: Config
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
         config = self.config
-        by_id = (
+        read = (
             shards
-            | "Read the ids and questions" >> beam.ParDo(Guarded(_keys, config))
+            | "Read the ids and questions" >> beam.ParDo(Guarded(_keys, config)).with_outputs("overlaps", main="ids")
+        )
+        by_id = (
+            read["ids"]
             | "Group by id" >> beam.GroupByKey()
             | "First of each id" >> beam.FlatMap(_first_by_id).with_outputs("repeated", main="first")
         )
@@ -266,13 +268,20 @@ class MarkDuplicates(beam.PTransform):
             | "Group by question" >> beam.GroupByKey()
             | "First of each question" >> beam.FlatMap(_repeated_questions)
         )
-        marks = (by_id["repeated"], by_question) | "Both kinds of repeats" >> beam.Flatten()
+        marks = (read["overlaps"], by_id["repeated"], by_question) | "All marks" >> beam.Flatten()
         return (shards, marks) | AttachNotes()
 
 
-def _keys(shard: Shard, config: Config) -> Iterator[tuple[bytes, tuple[int, int, bytes]]]:
+def _keys(shard: Shard, config: Config) -> Iterator[Any]:
+    """(id, (shard, row, question)), and a mark for each overlap; ids and questions as checksums."""
+    index = _benchmark_index(config.benchmarks, config.overlap) if config.benchmarks else None
     for row, problem in enumerate(read_problems(shard, config)):
-        if isinstance(problem, Problem):
+        if not isinstance(problem, Problem):
+            continue
+        if hit := index.find(problem.question) if index else None:
+            mark = Mark(DropReason.BENCHMARK_OVERLAP, hit.describe())
+            yield beam.pvalue.TaggedOutput("overlaps", (shard.number, (row, mark)))
+        else:
             question = " ".join(problem.question.casefold().split())
             yield _digest(problem.id), (shard.number, row, _digest(question))
 

@@ -100,12 +100,12 @@ def map_rows(job: Job, folder: StageFolder, shard: Shard, responses: list[list[R
     kept: dict[str, list[Any]] = {split: [] for split in job.splits}
     drops: list[Drop] = []
     num_read = 0
-    for outcomes in _outcomes(job, shard, responses):
+    for row in outcomes(job, shard, responses):
         num_read += 1
-        assert len(outcomes) == job.outputs_per_row, (
-            f"{job.stage}: {len(outcomes)} outcomes for a row, not {job.outputs_per_row}"
+        assert len(row) == job.outputs_per_row, (
+            f"{job.stage}: {len(row)} outcomes for a row, not {job.outputs_per_row}"
         )
-        for outcome in outcomes:
+        for outcome in row:
             if isinstance(outcome, Drop):
                 drops.append(outcome)
             else:
@@ -115,7 +115,8 @@ def map_rows(job: Job, folder: StageFolder, shard: Shard, responses: list[list[R
     return folder.write(shard.number, num_read, tables, drops)
 
 
-def _outcomes(job: Job, shard: Shard, responses: list[list[Response]] | None) -> Iterator[list[Any]]:
+def outcomes(job: Job, shard: Shard, responses: list[list[Response]] | None = None) -> Iterator[list[Any]]:
+    """What becomes of each row of the shard: records and drops."""
     notes = dict(shard.notes)
     for number, row in enumerate(job.read(shard)):
         note = notes.get(number)

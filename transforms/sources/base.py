@@ -47,12 +47,16 @@ class Table(BaseConfig):
     )
 
     @model_validator(mode="after")
-    def _code_has_tests(self) -> Table:
+    def _kind_has_its_columns(self) -> Table:
         if (self.answer_kind == "code") != (self.fields.tests is not None):
             raise PydanticCustomError(
                 "source",
                 "answer_kind: code and fields.tests, the column with the tests, go together",
                 {"key": "answer_kind"},
+            )
+        if self.fields.options is not None and self.answer_kind != "choice":
+            raise PydanticCustomError(
+                "source", "fields.options, the column with the options, needs answer_kind: choice", {"key": "answer_kind"}
             )
         return self
 
@@ -171,10 +175,11 @@ def as_text(value: Any) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def check_fields(source: Table, name: str, there: set[str], where: str) -> None:
+def check_fields(source: Table, label: str, there: set[str], where: str) -> None:
     """Raises InputError if a named column is not `there`."""
     for role, column in source.fields.model_dump().items():
         if column is not None and column not in there:
+            without = "; where there are no references, fields.answer: null" if role == "answer" else ""
             raise InputError(
-                f"ingest.sources: {name} has no field {column!r} (fields.{role}) {where}; its fields: {', '.join(sorted(there))}"
+                f"{label} has no field {column!r} (fields.{role}) {where}; its fields: {', '.join(sorted(there))}{without}"
             )

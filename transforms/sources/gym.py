@@ -13,13 +13,13 @@ from transforms.sources.base import Planned, Raw, ReasoningGym, Slice, evenly
 from transforms.verify.judge import EVALUATES_ANSWERS, PROBES, lone_number, scorer
 
 
-def plan(source: ReasoningGym, name: str, seed: int, shard_rows: int) -> Planned:
+def plan(source: ReasoningGym, label: str, seed: int, shard_rows: int) -> Planned:
     """Raises ConfigError if there is no such dataset, it refuses its configuration, or its scorer cannot be trusted."""
     dataset = _dataset(source, seed)
     try:
         _check_scorer(source, dataset[0])
     except (AssertionError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"ingest.sources: {name}: config = {source.config!r}: {error}") from error
+        raise ConfigError(f"{label}: config = {source.config!r}: {error}") from error
     return evenly(source.size, shard_rows, {"reasoning_gym": version("reasoning_gym"), "seed": seed})
 
 

@@ -21,7 +21,7 @@ _CODECS = {".gz": "gzip", ".zst": "zstd"}
 _BOM = b"\xef\xbb\xbf"
 
 
-def plan(source: Jsonl, name: str, seed: int, shard_rows: int) -> Planned:
+def plan(source: Jsonl, label: str, seed: int, shard_rows: int) -> Planned:
     """Counts the lines, and notes where slices start. Raises InputError."""
     starts: list[tuple[int, int]] = []
     columns: set[str] = set()
@@ -35,9 +35,9 @@ def plan(source: Jsonl, name: str, seed: int, shard_rows: int) -> Planned:
             columns |= set(values) if isinstance(values, dict) else set()
     peeked = min(num_rows, _PEEK_ROWS)
     if num_rows and not columns:
-        raise InputError(f"ingest.sources: {name}: none of the first {peeked} lines of {source.path} is a JSON object")
+        raise InputError(f"{label}: none of the first {peeked} lines of {source.path} is a JSON object")
     if num_rows:
-        check_fields(source, name, columns, f"in its first {peeked} rows")
+        check_fields(source, label, columns, f"in its first {peeked} rows")
     return Planned(
         starts, num_rows, {"path": os.path.basename(source.path), "sha256": storage.sha256_file(source.path)}
     )

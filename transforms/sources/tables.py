@@ -29,11 +29,11 @@ from transforms.types import Drop, DropReason
 _BATCH_ROWS = 256
 
 
-def plan_parquet(source: Parquet, name: str, seed: int, shard_rows: int) -> Planned:
+def plan_parquet(source: Parquet, label: str, seed: int, shard_rows: int) -> Planned:
     """Raises InputError if it is no Parquet file or lacks a column."""
     with storage.open_read(source.path) as file:
         parquet = _parquet(source.path, file)
-        check_fields(source, name, set(parquet.schema_arrow.names), "in its schema")
+        check_fields(source, label, set(parquet.schema_arrow.names), "in its schema")
         num_rows = parquet.metadata.num_rows
     identity = {"path": os.path.basename(source.path), "sha256": storage.sha256_file(source.path)}
     return evenly(num_rows, shard_rows, identity)
@@ -91,10 +91,10 @@ def _decoded(value: Any) -> Any:
     return value.decode("utf-8") if isinstance(value, _Text) else value
 
 
-def plan_hub(source: HuggingFace, name: str, seed: int, shard_rows: int) -> Planned:
+def plan_hub(source: HuggingFace, label: str, seed: int, shard_rows: int) -> Planned:
     """Raises InputError if it cannot be loaded or lacks a column. Its identity is the content of its columns."""
     dataset = _hub(source)
-    check_fields(source, name, set(dataset.column_names), "in its schema")
+    check_fields(source, label, set(dataset.column_names), "in its schema")
     digest = hashlib.sha256()
     for row in dataset.select_columns(source.fields.columns()):
         digest.update(json.dumps(row, sort_keys=True, default=str).encode())

@@ -22,7 +22,7 @@ from transforms.verify.judgement import Judgement
 
 
 class Config(BaseConfig):
-    """`min_agreement`: the winner's share of all weight; `min_votes`: different traces with an answer that a vote needs."""
+    """`min_agreement`: the winner's share of all weight; `min_votes`: how many votes there must be (copies of one text are one, where they weigh once)."""
 
     weight: Literal["equal", "probability"] = "probability"
     min_agreement: float = Field(0.5, gt=0, le=1)
@@ -56,10 +56,10 @@ def count(ballots: Sequence[Ballot], equal: Callable[[str, str], bool], config: 
     total = math.fsum(weights)
     shares = [math.fsum(weights[voter] for voter in voters) / total if total else 0.0 for voters in candidates]
     ranked = sorted(range(len(candidates)), key=lambda number: -shares[number])
-    num_answers = len({ballot.text for ballot in ordered if ballot.answer})
+    num_votes = sum(bool(ballot.answer) and weight > 0 for ballot, weight in zip(ordered, weights, strict=True))
     agreement, reason = (shares[ranked[0]], "") if ranked else (0.0, "no trace has an answer")
-    if ranked and num_answers < config.min_votes:
-        reason = f"{num_answers} different traces with an answer, verify.vote.min_votes is {config.min_votes}"
+    if ranked and num_votes < config.min_votes:
+        reason = f"{num_votes} votes, verify.vote.min_votes is {config.min_votes}"
     elif len(ranked) > 1 and math.isclose(shares[ranked[1]], agreement):
         reason = f"a tie at {agreement:.0%}"
     elif not reason and agreement < config.min_agreement:
