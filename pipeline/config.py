@@ -164,7 +164,6 @@ class Params(Config):
             )
         return self
 
-
     def _can_be_judged(self) -> None:
         """Nothing is paid for that could never be kept."""
         if self.verify.reference == "vote":
@@ -194,7 +193,7 @@ SECTIONS = {
     "recheck": ("recheck", "verify", "models.{recheck.model}"),
     "filter": ("base.seed", "filter", "prune.methods"),
     "emit": ("base.round", "base.seed", "emit"),
-    "report": ("report", "filter.bands", "prune.methods", "emit.formats"),
+    "report": ("report", "filter.bands", "filter.num_examples", "prune.methods", "emit.formats"),
 }
 
 
@@ -270,7 +269,9 @@ def check_sandbox(params: Params) -> None:
         SandboxError: answers will be code, and there is no sandbox.
     """
     here = params.runner.name == "direct"  # else the workers judge, and their image has what they need
-    if here and any(source.kind != "reasoning_gym" and source.answer_kind == "code" for source in params.ingest.sources):
+    if here and any(
+        source.kind != "reasoning_gym" and source.answer_kind == "code" for source in params.ingest.sources
+    ):
         require(params.verify.allow_unsandboxed)
 
 

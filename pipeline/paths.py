@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from transforms import storage
+from transforms.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,13 @@ class Paths:
 
     data: str = "data"
     round: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError if `data` is already the folder of the round."""
+        if self.round > 1 and self.data.rstrip("/").rpartition("/")[2] == f"round-{self.round}":
+            raise ConfigError(
+                f"--data {self.data}: name the folder of all rounds; round-{self.round} below it is taken for base.round: {self.round}"
+            )
 
     def stage(self, name: str, method: str = "") -> str:
         """A stage's folder; `name` is the folder's, not the stage's: "traces", or "pruned/asap"."""
@@ -46,6 +54,7 @@ class Paths:
 
 
 MATRIX = ("prune", "recheck")  # stages with a folder for each method
+TALLIED = {"verify": "outcome", "recheck": "status"}  # the column that sums up a stage's rows
 FOLDERS = {
     "ingest": "problems",
     "generate": "traces",

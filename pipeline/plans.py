@@ -16,8 +16,7 @@ from pipeline import runner
 from pipeline.config import Params, section
 from pipeline.paths import FOLDERS, Paths
 from transforms import emit, filter, folders, generate, ingest, recheck, score, segment, sources
-from transforms.errors import InputError
-from transforms.folders import StageFolder
+from transforms.folders import StageFolder, lineage
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.shards import Job, Shard, read_parts
@@ -213,36 +212,19 @@ def _plan(
     """A plan over folders whose parts have the same numbers; `beside` are others that the stage looks into."""
     given = {name: StageFolder(context.paths.stage(name)) for name in reads}
     looked_into = {name: StageFolder(context.paths.stage(name)) for name in beside}
-    lineage = _lineage(given | looked_into)  # before parts are paired: those of different runs may differ in number
+    made_from = lineage(given | looked_into)  # before parts are paired: those of different runs may differ in number
     paths = list(zip(*(one.part_paths() for one in given.values()), strict=True))
     return Plan(
         stage=stage,
         folder=context.paths.stage(folder or FOLDERS[stage], method),
         job=job,
         shards=[Shard(index, source) for index, source in enumerate(paths)],
-        inputs=lineage,
+        inputs=made_from,
         config=section(context.params, stage, method) | ({"method_version": METHODS[method].VERSION} if method else {}),
         method=method,
         rows=next(iter(given.values())).num_rows(),
         **more,
     )
-
-
-def _lineage(given: dict[str, StageFolder]) -> dict[str, str]:
-    """The content of the given folders and of all they were made from.
-
-    Raises:
-        InputError: two of them were made from different runs of the same stage, so their rows do not belong together.
-    """
-    lineage: dict[str, str] = {}
-    for name, folder in given.items():
-        for ancestor, content in (folder.finished_manifest()["inputs"] | {name: folder.content()}).items():
-            if ancestor != "sources" and lineage.setdefault(ancestor, content) != content:
-                raise InputError(
-                    f"{folder.path} was made from another {ancestor} than {', '.join(set(given) - {name})}: "
-                    "run the stages in between again, or `dvc repro`"
-                )
-    return lineage
 
 
 def _first(record: type, shard: Shard) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Sums up a run: metrics.json, tokens.csv and index.html in report/, and the closing lines of `dvc repro`.
+"""Sums up a run: metrics.json, tokens.csv, index.html and a manifest in report/, and the closing lines of `dvc repro`.
 
     metrics.json  {"examples": {"train": 29, "validation": 4}, "thinking_tokens": {"before": 241.0, …}, …}
     tokens.csv    id,method,family,status,tokens_before,tokens_after — a row for each correct trace and method
@@ -20,23 +20,26 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import breakdown
-from pipeline.config import Params
+from pipeline.config import Params, section
 from pipeline.paths import Paths
 from transforms import storage
 from transforms.difficulty import failed_samples
 from transforms.emit import SPLITS
-from transforms.folders import StageFolder, read_rows
+from transforms.folders import MANIFEST, StageFolder, lineage, read_rows
 from transforms.types import Decision, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Step, Verdict
 
 METRICS, TOKENS, PAGE = "metrics.json", "tokens.csv", "index.html"
 
 
 def write(params: Params, paths: Paths) -> dict[str, Any]:
-    """Writes the three files, prints the summary, returns the metrics.
+    """Writes the files, prints the summary, returns the metrics.
 
     Raises:
-        InputError: a stage has not finished.
+        InputError: a stage has not finished, or two of them belong to different runs.
     """
+    names = ["problems", "traces", "verdicts", "kept", *(f"shards/{name}" for name in params.emit.formats)]
+    names += [f"rechecked/{name}" for name in params.prune.methods]
+    inputs = lineage({name: StageFolder(paths.stage(name)) for name in names})
     rechecked = {method: StageFolder(paths.stage("rechecked", method)) for method in params.prune.methods}
     verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))
     metrics = measure(params, paths, rechecked, verdicts)
@@ -45,6 +48,10 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     storage.write_bytes(storage.join(folder, TOKENS), tokens_csv(rechecked, breakdown.correct_ids(verdicts)).encode())
     storage.write_bytes(
         storage.join(folder, PAGE), page(metrics, samples(paths, rechecked, params.report.samples)).encode()
+    )
+    manifest = {"stage": "report", "config": section(params, "report"), "inputs": inputs}
+    storage.write_bytes(
+        storage.join(folder, MANIFEST), (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     )
     print(summary(metrics, paths), file=sys.stderr)
     return metrics
@@ -74,6 +81,7 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
         "undecided_reasons": breakdown.undecided_reasons(verdicts),
         "verified_share": _share(len(correct), samples_asked),
         "examples": {**splits, "total": len(kept)},
+        "asked_examples": params.filter.num_examples,
         "thinking_tokens": {
             "before": before,
             "after": after,
@@ -122,12 +130,12 @@ def _families(
 
 
 def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, Any]:
-    """Of one method's traces, counts over all; tokens and likelihoods over the `correct` ones."""
+    """Of one method's traces that are `correct`: what the re-check said, tokens and likelihoods."""
     statuses: Counter[str] = Counter()
     total: defaultdict[str, float] = defaultdict(float)
     for trace in traces:
-        statuses[trace.status] += 1
         if trace.outcome == Outcome.CORRECT and trace.id in correct:
+            statuses[trace.status] += 1
             total["correct"] += 1
             total["before"] += trace.num_tokens_before
             total["pruned"] += trace.num_tokens_pruned

@@ -19,7 +19,7 @@ import apache_beam as beam
 from pipeline import report, runner
 from pipeline.code import code_version
 from pipeline.config import SECTIONS, check_sandbox
-from pipeline.paths import MATRIX
+from pipeline.paths import MATRIX, TALLIED
 from pipeline.plans import PLANS, Context, Plan
 from pipeline.rounds import check_teacher
 from transforms import folders, models, storage
@@ -109,14 +109,22 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
         counters = runner.run(context.new_pipeline(), build)
     manifest = folder.finish(about, len(plan.shards), plan.job.outputs_per_row)
     seconds = _log(context, plan.stage, plan.method, started, {"rows": manifest["rows"], "engine": counters})
-    _say(f"{label}: {_summed(manifest['rows'], plan.folder)} ({seconds:.1f} s)")
+    _say(f"{label}: {_summed(manifest['rows'], plan)} ({seconds:.1f} s)")
     return _usable(manifest, plan)
 
 
-def _summed(rows: dict[str, Any], folder: str) -> str:
+def _summed(rows: dict[str, Any], plan: Plan) -> str:
     each = f", {rows['outputs_per_row']} each," if rows["outputs_per_row"] > 1 else ""
     dropped = ", ".join(f"{count} {reason}" for reason, count in rows["dropped"].items())
-    return f"{rows['read']} rows read{each} → {rows['kept']} in {folder}" + (f"; dropped: {dropped}" if dropped else "")
+    tallied = StageFolder(plan.folder).counts(TALLIED[plan.stage]) if plan.stage in TALLIED else {}
+    found = ", ".join(f"{count} {value}" for value, count in tallied.items())
+    return "".join(
+        [
+            f"{rows['read']} rows read{each} → {rows['kept']} in {plan.folder}",
+            found and f": {found}",
+            dropped and f"; dropped: {dropped}",
+        ]
+    )
 
 
 def _usable(manifest: dict[str, Any], plan: Plan) -> dict[str, Any]:

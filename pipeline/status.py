@@ -10,17 +10,18 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import Params
-from pipeline.paths import FOLDERS, MATRIX, Paths
+from pipeline.paths import FOLDERS, MATRIX, TALLIED, Paths
 from pipeline.report import METRICS, summary
 from transforms import storage
-from transforms.folders import StageFolder
+from transforms.folders import MANIFEST, StageFolder
 
 
 def show(params: Params, paths: Paths) -> None:
     """Prints a table of all stages."""
-    table = Table("stage", "state", "rows", "dropped", "time", "model", box=SIMPLE_HEAD)
-    table.columns[0].no_wrap = table.columns[2].no_wrap = True
-    table.columns[3].overflow = "fold"
+    table = Table("stage", "state", "rows", "dropped", "took", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for number in (0, 2, 3, 4):  # what is long in the state wraps at its words
+        table.columns[number].no_wrap = True
+    table.columns[1].min_width = len("changed")
     for row in rows(params, paths):
         table.add_row(*row)
     Console().print(table)
@@ -29,24 +30,17 @@ def show(params: Params, paths: Paths) -> None:
         print(summary(json.loads(storage.read_bytes(metrics)), paths))
 
 
-def rows(params: Params, paths: Paths) -> list[tuple[str, str, str, str, str, str]]:
-    """(stage, state, rows, dropped, time, model) for each folder of each stage."""
+def rows(params: Params, paths: Paths) -> list[tuple[str, str, str, str, str]]:
+    """(stage, state, rows, dropped, took) for each folder of each stage."""
     found = []
     for stage, folder, method in _folders(params):
         log = _log(paths.log(stage, method))
-        took = (f"{log['seconds']:.0f} s" if log else "", _model(log.get("engine") or {}))
+        took = "\n".join([f"{log['seconds']:.0f} s", *_asked(log.get("engine") or {})]) if log else ""
         if stage == "report":
-            found.append(
-                (
-                    "report",
-                    "done" if storage.exists(storage.join(paths.stage(folder), METRICS)) else "not run",
-                    "",
-                    "",
-                    *took,
-                )
-            )
-            continue
-        found.append((f"{stage} {method}".strip(), *_state(StageFolder(paths.stage(folder)), paths), *took))
+            state = (_report_state(storage.join(paths.stage(folder), MANIFEST), paths), "", "")
+        else:
+            state = _state(StageFolder(paths.stage(folder)), paths, TALLIED.get(stage, ""))
+        found.append((f"{stage} {method}".strip(), *state, took))
     return found
 
 
@@ -62,26 +56,40 @@ def _folders(params: Params) -> list[tuple[str, str, str]]:
     return found
 
 
-def _state(folder: StageFolder, paths: Paths) -> tuple[str, str, str]:
+def _state(folder: StageFolder, paths: Paths, tallied: str) -> tuple[str, str, str]:
+    """(state, rows, dropped) of a stage's folder; with the counts of the column `tallied`, unless it is ""."""
     manifest = folder.manifest()
     if manifest is None:
         parts = len(folder.receipts())
         return (f"unfinished, {parts} parts" if parts else "not run", "", "")
     counts = manifest["rows"]
-    dropped = ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items())
+    values = folder.counts(tallied) if tallied else {}
+    rows = [f"{counts['read']} → {counts['kept']}", *_lines(values)]
+    return _freshness(manifest, paths), "\n".join(rows), "\n".join(_lines(counts["dropped"]))
+
+
+def _lines(counts: dict[str, int]) -> list[str]:
+    return [f"{count} {value}" for value, count in counts.items()]
+
+
+def _report_state(manifest: str, paths: Paths) -> str:
+    return _freshness(json.loads(storage.read_bytes(manifest)), paths) if storage.exists(manifest) else "not run"
+
+
+def _freshness(manifest: dict[str, Any], paths: Paths) -> str:
+    """Whether what the folder was made from is still what is there."""
     for name, content in manifest["inputs"].items():
         source = StageFolder(paths.stage(name))
         if name != "sources" and (source.manifest() is None or source.content() != content):
-            return f"stale: {name} changed", f"{counts['read']} → {counts['kept']}", dropped
-    return "done", f"{counts['read']} → {counts['kept']}", dropped
+            return f"stale: {name} changed"
+    return "done"
 
 
 def _log(path: str) -> dict[str, Any]:
     return json.loads(storage.read_bytes(path)) if storage.exists(path) else {}
 
 
-def _model(engine: dict[str, int]) -> str:
-    if not engine:
-        return ""
-    asked, hits = engine.get("asked", 0), engine.get("cache_hits", 0)
-    return f"{asked} asked, {hits} cached" + (f", {engine['failures']} failed" if engine.get("failures") else "")
+def _asked(engine: dict[str, int]) -> list[str]:
+    """What was asked of the model, answered by the cache, and failed."""
+    counts = {"asked": engine.get("asked"), "cached": engine.get("cache_hits"), "failed": engine.get("failures")}
+    return [f"{count} {name}" for name, count in counts.items() if count]

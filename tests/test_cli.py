@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pipeline.paths import Paths
 from pipeline.plans import Context
 from pipeline.stages import run_stage
 from pipeline.status import rows as status_rows
+from pipeline.status import show
 from tests.conftest import REPO, STAGES, digests
 from transforms.errors import ConfigError, InputError
 
@@ -199,6 +201,28 @@ def test_status_shows_what_is_done_and_what_not(pipeline: Run, tmp_path: Path) -
     assert done.returncode == 0
     assert "45 → 45" in done.stdout
     assert "not run" in done.stdout
+
+
+def test_status_sums_up_verdicts_and_knows_an_old_report(
+    fake_params: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, params = Paths(str(tmp_path / "data")), load(str(fake_params))
+    for stage in STAGES:
+        run_stage(stage, Context(params, paths))
+    assert re.search(r"verify: .* in \S+verdicts: \d+ correct, \d+ incorrect", capsys.readouterr().err)
+    assert {row[0]: row[1] for row in status_rows(params, paths)}["report"] == "done"
+    changed = load(str(fake_params), ["filter.method=keep_all"])
+    run_stage("filter", Context(changed, paths))
+    rows = {row[0]: row[1:] for row in status_rows(changed, paths)}
+    assert rows["report"][0] == "stale: kept changed"
+    assert re.fullmatch(r"\d+ → \d+\n\d+ correct\n\d+ incorrect", rows["verify"][1])
+    with pytest.raises(InputError, match="was made from another kept than"):
+        run_stage("report", Context(changed, paths))
+    monkeypatch.setenv("COLUMNS", "80")
+    show(changed, paths)
+    table, _, _ = capsys.readouterr().out.partition("training examples")
+    for text in ("recheck first_correct", "stale:", "changed", "not_chosen", "original_fails", "no_final_answer"):
+        assert text in table
 
 
 def test_options_go_to_beam(pipeline: Run) -> None:

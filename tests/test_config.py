@@ -47,7 +47,10 @@ WRONG = [
         "ingest.sources=[{kind: jsonl, path: x.jsonl, fields: {answer: null}}]",
         ["verify.reference = 'given'", "x has no references", "vote"],
     ),
-    ("verify={reference: vote, vote: {min_votes: 12}}", ["verify.vote.min_votes = 12", "generate.samples_per_problem = "]),
+    (
+        "verify={reference: vote, vote: {min_votes: 12}}",
+        ["verify.vote.min_votes = 12", "generate.samples_per_problem = "],
+    ),
     ("verify.vote.min_agreement=2", ["verify.vote.min_agreement = 2", "less than or equal to 1"]),
     ("verify.reference=majority", ["verify.reference = 'majority'", "'given' or 'vote'"]),
     ("filter.num_examples=0", ["filter.num_examples = 0", "greater than or equal to 1"]),

@@ -83,6 +83,7 @@ def test_the_most_frequent_reasons_come_first_and_are_few() -> None:
 
 
 METRICS: dict[str, Any] = {
+    "asked_examples": None,
     "examples": {"total": 3, "train": 3, "validation": 0},
     "verified_share": 0.4,
     "traces": 20,

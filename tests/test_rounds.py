@@ -45,6 +45,12 @@ def test_a_second_round_has_a_folder_of_its_own_and_the_same_cache(fake_params: 
     assert log["engine"]["cache_hits"] == log["engine"]["requests"]  # the fake teacher is the same in both rounds
 
 
+def test_the_data_folder_is_that_of_all_rounds() -> None:
+    with pytest.raises(ConfigError, match="--data data/round-2/: name the folder of all rounds"):
+        Paths("data/round-2/", 2)
+    assert Paths("data/round-2", 3).stage("traces") == "data/round-2/round-3/traces"
+
+
 def test_the_teacher_is_the_model_of_the_round_before(fake_params: Path) -> None:
     params = load(
         str(fake_params),

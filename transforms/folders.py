@@ -198,6 +198,13 @@ class StageFolder:
         """Rows in all parts. Raises InputError if unfinished."""
         return sum(part["rows"] for part in self.finished_manifest()["parts"])
 
+    def counts(self, column: str) -> dict[str, int]:
+        """How often each value of a column is in the parts, by value. Raises InputError if unfinished."""
+        counted: Counter[str] = Counter()
+        for path in self.part_paths():
+            counted.update(pq.read_table(io.BytesIO(storage.read_bytes(path)), columns=[column])[column].to_pylist())
+        return dict(sorted(counted.items()))
+
     def drops_path(self) -> str:
         """Where the drops are, once the stage has finished."""
         return storage.join(self.path, DROPS)
@@ -227,6 +234,23 @@ class StageFolder:
             if not storage.exists(path) or storage.sha256_file(path) != sha256:
                 bad.append(name)
         return bad
+
+
+def lineage(given: dict[str, StageFolder]) -> dict[str, str]:
+    """The content of the given folders and of all they were made from.
+
+    Raises:
+        InputError: two of them were made from different runs of the same stage, so their rows do not belong together.
+    """
+    found: dict[str, str] = {}
+    for name, folder in given.items():
+        for ancestor, content in (folder.finished_manifest()["inputs"] | {name: folder.content()}).items():
+            if ancestor != "sources" and found.setdefault(ancestor, content) != content:
+                raise InputError(
+                    f"{folder.path} was made from another {ancestor} than {', '.join(set(given) - {name})}: "
+                    "run the stages in between again, or `dvc repro`"
+                )
+    return found
 
 
 def read_part(record: type[Record], path: str) -> Iterator[Record]:

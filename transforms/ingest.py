@@ -179,7 +179,11 @@ def _answer(value: Any, after: str | None, kind: str, options: tuple[str, ...]) 
     if not text or not text.strip():
         raise _UnusableError(DropReason.MISSING_ANSWER)
     if kind == "choice" and not option_letter(text, options):
-        raise _UnusableError(DropReason.WRONG_TYPE, f"the answer {text!r} names none of the options" + ("" if options else "; fields.options names their column"))
+        raise _UnusableError(
+            DropReason.WRONG_TYPE,
+            f"the answer {text!r} names none of the options"
+            + ("" if options else "; fields.options names their column"),
+        )
     return text.strip()
 
 
@@ -254,9 +258,8 @@ class MarkRepeats(beam.PTransform):
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
         config = self.config
-        read = (
-            shards
-            | "Read the ids and questions" >> beam.ParDo(Guarded(_keys, config)).with_outputs("overlaps", main="ids")
+        read = shards | "Read the ids and questions" >> beam.ParDo(Guarded(_keys, config)).with_outputs(
+            "overlaps", main="ids"
         )
         by_id = (
             read["ids"]

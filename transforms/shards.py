@@ -102,9 +102,7 @@ def map_rows(job: Job, folder: StageFolder, shard: Shard, responses: list[list[R
     num_read = 0
     for row in outcomes(job, shard, responses):
         num_read += 1
-        assert len(row) == job.outputs_per_row, (
-            f"{job.stage}: {len(row)} outcomes for a row, not {job.outputs_per_row}"
-        )
+        assert len(row) == job.outputs_per_row, f"{job.stage}: {len(row)} outcomes for a row, not {job.outputs_per_row}"
         for outcome in row:
             if isinstance(outcome, Drop):
                 drops.append(outcome)

@@ -56,7 +56,9 @@ class Table(BaseConfig):
             )
         if self.fields.options is not None and self.answer_kind != "choice":
             raise PydanticCustomError(
-                "source", "fields.options, the column with the options, needs answer_kind: choice", {"key": "answer_kind"}
+                "source",
+                "fields.options, the column with the options, needs answer_kind: choice",
+                {"key": "answer_kind"},
             )
         return self
 
