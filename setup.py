@@ -10,11 +10,14 @@ VERSION = re.search(r'__version__ = "(.+)"', Path(__file__).with_name("pipeline"
 ]
 
 CORE = [
+    "aiolimiter>=1.3,<2",
     "apache-beam>=2.77,<2.78",
     "datasets>=5.2,<6",
     "datasketch>=2.0,<3",
     "dvc>=3.67,<4",
+    "httpx>=0.28,<0.29",
     "jinja2>=3.1.6,<4",
+    "jsonschema>=4.26,<5",
     "math-verify>=0.9,<0.10",
     "pebble>=5.2,<6",
     "pyarrow>=25,<26",
@@ -22,6 +25,7 @@ CORE = [
     "reasoning-gym>=0.1.25,<0.2",
     "rich>=15,<16",
     "ruamel.yaml>=0.19,<0.20",
+    "tenacity>=9.2,<10",
     "tqdm>=4.70,<5",
     "typer>=0.29,<0.30",
 ]

@@ -133,6 +133,84 @@ def status(params: ParamsFile = "params.yaml", override: Override = None, data: 
     show(loaded, Paths(data, loaded.base.round))
 
 
+answers = typer.Typer(help="Look after the answers of models in data/cache.", no_args_is_help=True)
+app.add_typer(answers, name="cache")
+OfModel = Annotated[str, typer.Option("--model", help="Only this model's, as params name it.", metavar="NAME")]
+
+
+def _cache(data: str) -> Any:
+    from pipeline.paths import Paths
+    from transforms import storage
+
+    storage.check(data)
+    return Paths(data)
+
+
+@answers.command("stats", help="Count answers, tokens, cut and empty ones, and failures, by model.")
+def cache_stats(data: Data = "data") -> None:
+    """A table."""
+    from pipeline import cache
+
+    cache.show(_cache(data))
+
+
+@answers.command(
+    "verify", help="Check each entry's checksum, and that it belongs to its request. Exit code 1 if one does not."
+)
+def cache_verify(data: Data = "data") -> int:
+    """A line for each damaged entry."""
+    from pipeline import cache
+
+    return 1 if cache.verify(_cache(data)) else 0
+
+
+def _complete_kind(incomplete: str) -> list[str]:
+    from pipeline.cache import KINDS
+
+    return [name for name in KINDS if name.startswith(incomplete)]
+
+
+@answers.command("prune", help="Delete entries that meet all conditions. Without --yes they are only counted.")
+def cache_prune(
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            help="damaged, failed, cut or empty. May be repeated.",
+            autocompletion=_complete_kind,
+            metavar="KIND",
+        ),
+    ] = None,
+    model: OfModel = "",
+    older_than_days: Annotated[float | None, typer.Option(help="Only what was written longer ago.", min=0)] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them.")] = False,
+    data: Data = "data",
+) -> None:
+    """What is deleted is asked again when it is wanted."""
+    from pipeline import cache
+
+    if not (kind or model or older_than_days is not None):
+        raise ConfigError("cache prune: say what to delete: --kind, --model or --older-than-days")
+    for name in kind or []:
+        if name not in cache.KINDS:
+            raise ConfigError(f"--kind {name!r}: no such kind; allowed: {', '.join(cache.KINDS)}")
+    cache.prune(_cache(data), model, kind or [], older_than_days, yes)
+
+
+@answers.command("export", help="Write all answers as JSON lines: model, request, response.")
+def cache_export(
+    target: Annotated[
+        str, typer.Argument(help="A new file (.jsonl, .jsonl.gz or .jsonl.zst), or - for the terminal.", metavar="FILE")
+    ],
+    model: OfModel = "",
+    data: Data = "data",
+) -> None:
+    """One line an answer."""
+    from pipeline import cache
+
+    cache.export(_cache(data), target, model)
+
+
 def main() -> int:
     """Runs the command line; returns the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

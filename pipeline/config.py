@@ -21,7 +21,7 @@ from transforms.emit import Config as Emit
 from transforms.errors import ConfigError, InputError
 from transforms.filter import Config as Filter
 from transforms.generate import Config as Generate
-from transforms.inference.engine import GENERATES, SCORES, Model
+from transforms.inference.engine import GENERATES, SCORES, Model, has_weights
 from transforms.ingest import Config as Ingest
 from transforms.models import check_name
 from transforms.pruning import METHODS
@@ -146,10 +146,12 @@ class Params(Config):
                     f"{stage}.model",
                     f"its engine is {self.models[name].engine}, which cannot {verb} here; allowed engines: {', '.join(engines)}",
                 )
-        teacher, wanted = self.models[self.generate.model], self.generate.sampling.max_tokens
+        teacher, wanted = self.models[self.generate.model], self.generate.most_tokens
         if wanted >= teacher.max_model_len:
             raise combination(
-                "generate.sampling.max_tokens",
+                "generate.max_retry_tokens"
+                if wanted > self.generate.sampling.max_tokens
+                else "generate.sampling.max_tokens",
                 f"must be below models.{self.generate.model}.max_model_len = {teacher.max_model_len}, which holds prompt and answer",
             )
         self._can_be_judged()
@@ -157,10 +159,15 @@ class Params(Config):
             raise combination(
                 "filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)"
             )
-        if self.base.shard_rows * self.generate.samples_per_problem > 1_000_000:
+        most = (
+            self.generate.resample_until.max_samples
+            if self.generate.resample_until
+            else self.generate.samples_per_problem
+        )
+        if self.base.shard_rows * most > 1_000_000:
             raise combination(
                 "base.shard_rows",
-                f"times generate.samples_per_problem = {self.generate.samples_per_problem} traces do not fit in one part; allowed: 1,000,000 in all",
+                f"times generate.samples_per_problem = {most} traces do not fit in one part; allowed: 1,000,000 in all",
             )
         return self
 
@@ -185,7 +192,7 @@ class Params(Config):
 SECTIONS = {
     "models": ("base.round", "generate.model", "models"),
     "ingest": ("base", "ingest"),
-    "generate": ("base.round", "generate", "models.{generate.model}"),
+    "generate": ("base.round", "generate", "verify", "models.{generate.model}"),
     "verify": ("verify",),
     "segment": ("segment",),
     "score": ("score", "models.{score.model}"),
@@ -234,7 +241,7 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
         _override(values, override)
     params: Params = _validated(Params, values, ())
     for name, model in params.models.items():
-        if model.engine != "fake":
+        if has_weights(model):
             try:
                 check_name(model.model)
             except ConfigError as error:
@@ -248,11 +255,15 @@ def check_complete(path: str) -> None:
     Raises:
         ConfigError: the file leaves out a key that dvc.yaml needs; a stage alone would take the default.
         SandboxError: answers will be code, and there is no sandbox.
+        ModelError: a key is not in the environment.
     """
     params = load(path)
     with open(path, encoding="utf-8") as file:
         values = YAML(typ="safe", pure=True).load(file)
     check_sandbox(params)
+    for model in params.models.values():
+        if model.engine == "endpoint":
+            model.api_key()  # is it set?
     if not params.base.folder:
         raise ConfigError(f"{path}: base.folder is missing; DVC needs it there: data, or data/round-2 for round 2")
     for stage in SECTIONS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import apache_beam as beam
 
@@ -17,6 +17,7 @@ from pipeline.config import Params, section
 from pipeline.paths import FOLDERS, Paths
 from transforms import emit, filter, folders, generate, ingest, recheck, score, segment, sources
 from transforms.folders import StageFolder, lineage
+from transforms.inference.engine import Exchange, Failure, TokenScores
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.shards import Job, Shard, read_parts
@@ -105,7 +106,8 @@ def plan_generate(context: Context, method: str) -> Iterator[Plan]:
         partial(_first, Problem),
         partial(generate.traces, config=config, model=context.params.models[config.model].model),
         ask=partial(generate.requests, config=config),
-        outputs_per_row=config.samples_per_problem,
+        again=partial(generate.ask_again, config=config, judging=context.params.verify),
+        num_outcomes=generate.num_samples,
     )
     yield _plan(context, "generate", job, ["problems"], ask=config.model, requests_per_row=config.samples_per_problem)
 
@@ -239,5 +241,5 @@ def _steps_and_scores(shard: Shard) -> Iterator[PruneInput]:
     return (PruneInput(*row) for row in read_parts(SegmentedTrace, TraceScores, shard=shard))
 
 
-def _score(trace: SegmentedTrace, responses: list[Any], model: str) -> Iterator[Any]:
-    return score.score(trace, responses[0], model)
+def _score(trace: SegmentedTrace, exchanges: list[Exchange], model: str) -> Iterator[Any]:
+    return score.score(trace, cast("TokenScores | Failure", exchanges[0].response), model)

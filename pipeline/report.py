@@ -61,7 +61,8 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
     """All numbers of the report; DVC shows all but the lists. Token counts are the scorer's, of the thinking."""
     traces = StageFolder(paths.stage("traces"))
     asked, drops = traces.finished_manifest()["rows"], read_rows(Drop, [traces.drops_path()])
-    samples_asked = asked["read"] * asked["outputs_per_row"]
+    teachers_drops = list(drops)
+    samples_of = Counter(v.problem_id for v in verdicts) + Counter(d.id.rpartition("/")[0] for d in teachers_drops)
     family_of = {p.id: p.family for p in read_rows(Problem, StageFolder(paths.stage("problems")).part_paths())}
     problems = Counter(family_of.values())
     correct = breakdown.correct_ids(verdicts)
@@ -73,13 +74,13 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
         splits[part["name"].split("/")[0]] += part["rows"]
     return {
         "problems": problems.total(),
-        "samples": samples_asked,
+        "samples": asked["outcomes"],
         "traces": len(verdicts),
         "verdicts": {outcome.value: sum(v.outcome == outcome for v in verdicts) for outcome in Outcome},
         "verdicts_by_reference": breakdown.outcomes(verdicts, "reference"),
         "verdicts_by_rule": breakdown.outcomes(verdicts, "rule"),
         "undecided_reasons": breakdown.undecided_reasons(verdicts),
-        "verified_share": _share(len(correct), samples_asked),
+        "verified_share": _share(len(correct), asked["outcomes"]),
         "examples": {**splits, "total": len(kept)},
         "asked_examples": params.filter.num_examples,
         "thinking_tokens": {
@@ -90,9 +91,9 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
         },
         "chosen_methods": dict(sorted(Counter(k["method"] for k in kept).items())),
         "difficulty": breakdown.difficulty(
-            family_of, verdicts, failed_samples(drops), [k["problem"] for k in kept], params.filter.bands
+            family_of, verdicts, failed_samples(teachers_drops), [k["problem"] for k in kept], params.filter.bands
         ),
-        "families": _families(problems, asked["outputs_per_row"], verdicts, kept),
+        "families": _families(family_of, samples_of, verdicts, kept),
         "methods": {
             method: by_method(read_rows(RecheckedTrace, folder.part_paths()), correct)
             for method, folder in rechecked.items()
@@ -113,17 +114,20 @@ def _numbers(kept: Iterable[KeptTrace]) -> Iterable[dict[str, Any]]:
 
 
 def _families(
-    problems: Counter[str], samples: int, verdicts: list[Verdict], kept: list[dict[str, Any]]
+    family_of: dict[str, str], samples_of: Counter[str], verdicts: list[Verdict], kept: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """For each family of problems; a sample that gave no trace counts as not verified."""
-    found: dict[str, Any] = {}
+    problems, found = Counter(family_of.values()), {}
+    samples: Counter[str] = Counter()
+    for problem, family in family_of.items():
+        samples[family] += samples_of[problem]
     for family, num_problems in problems.items():
         correct = [v for v in verdicts if v.family == family and v.outcome == Outcome.CORRECT]
         found[family] = {
             "problems": num_problems,
             "problems_solved": len({verdict.problem_id for verdict in correct}),
-            "samples": num_problems * samples,
-            "verified_share": _share(len(correct), num_problems * samples),
+            "samples": samples[family],
+            "verified_share": _share(len(correct), samples[family]),
             "examples": sum(k["family"] == family for k in kept),
         }
     return found

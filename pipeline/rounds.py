@@ -15,6 +15,7 @@ import os
 from pipeline.config import Params
 from pipeline.paths import Paths
 from transforms.errors import InputError
+from transforms.inference.engine import has_weights
 
 
 def of_round(params: Params, paths: Paths) -> Params:
@@ -22,14 +23,18 @@ def of_round(params: Params, paths: Paths) -> Params:
     if paths.round == 1:
         return params
     name = params.generate.model
-    teacher = params.models[name].model_copy(update={"model": paths.teacher})
+    model = params.models[name]
+    trained = {"model": paths.teacher} if has_weights(model) else {}
+    if model.engine == "endpoint" and model.revision is None:  # the cache must tell the rounds' teachers apart
+        trained = {"revision": f"trained on round {paths.round - 1}"}
+    teacher = model.model_copy(update=trained)
     return params.model_copy(update={"models": {**params.models, name: teacher}})
 
 
 def check_teacher(params: Params, paths: Paths) -> None:
     """Raises InputError if the round before has no trained model yet."""
-    engine = params.models[params.generate.model].engine
-    if paths.round > 1 and engine != "fake" and not os.path.isfile(os.path.join(paths.teacher, "config.json")):
+    here = has_weights(params.models[params.generate.model])
+    if paths.round > 1 and here and not os.path.isfile(os.path.join(paths.teacher, "config.json")):
         raise InputError(
             f"round {paths.round} generates with the model trained on round {paths.round - 1}'s shards, and there is none in "
             f"{paths.teacher}: train it and save it there (docs/rounds.md), or set base.round: {paths.round - 1}"

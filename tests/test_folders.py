@@ -25,8 +25,8 @@ def test_a_finished_folder(tmp_path: Path) -> None:
     assert folder.begin(ABOUT) == set()
     write(folder, 0)
     write(folder, 1, drops=2)
-    manifest = folder.finish(ABOUT, 2, 1)
-    assert manifest["rows"] == {"read": 8, "outputs_per_row": 1, "kept": 6, "dropped": {"odd": 2}}
+    manifest = folder.finish(ABOUT, 2)
+    assert manifest["rows"] == {"read": 8, "outcomes": 8, "kept": 6, "dropped": {"odd": 2}}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "drops.parquet",
         "manifest.json",
@@ -64,7 +64,7 @@ def test_leftovers_of_a_killed_process_go(tmp_path: Path) -> None:
     (tmp_path / ".writing-abc").write_bytes(b"half")
     (tmp_path / "_work" / ".writing-abc").write_bytes(b"half")
     assert folder.begin(ABOUT) == {0}
-    folder.finish(ABOUT, 1, 1)
+    folder.finish(ABOUT, 1)
     (tmp_path / "_work").mkdir()
     folder.tidy()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drops.parquet", "manifest.json", "part-00000.parquet"]
@@ -80,7 +80,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     folder = StageFolder(str(tmp_path / "d[1] *"))
     folder.begin(ABOUT)
     write(folder, 0)
-    assert folder.finish(ABOUT, 1, 1)["rows"]["kept"] == 3
+    assert folder.finish(ABOUT, 1)["rows"]["kept"] == 3
 
 
 def test_only_our_own_files_are_deleted(tmp_path: Path) -> None:
@@ -97,10 +97,10 @@ def test_a_row_that_vanished_or_a_missing_part_stops_the_stage(tmp_path: Path) -
     folder = StageFolder(str(tmp_path))
     folder.begin(ABOUT)
     folder.write(0, 4, {"": schema.to_table(Message, [Message("user", "x")])}, [])
-    with pytest.raises(AssertionError, match="4 × 1 rows read, 1 kept, 0 dropped"):
-        folder.finish(ABOUT, 1, 1)
+    with pytest.raises(AssertionError, match="4 outcomes, 1 kept, 0 dropped"):
+        folder.finish(ABOUT, 1)
     with pytest.raises(AssertionError, match="without a part"):
-        folder.finish(ABOUT, 2, 1)
+        folder.finish(ABOUT, 2)
     assert folder.manifest() is None
 
 
@@ -110,7 +110,7 @@ def test_reading_an_unfinished_or_damaged_folder_says_what_to_do(tmp_path: Path)
         folder.part_paths()
     folder.begin(ABOUT)
     write(folder, 0)
-    folder.finish(ABOUT, 1, 1)
+    folder.finish(ABOUT, 1)
     part = tmp_path / "part-00000.parquet"
     part.write_bytes(part.read_bytes()[:-20])
     assert folder.damage() == ["part-00000.parquet"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import problem, segmented
+from tests.conftest import answered, problem, segmented
 from transforms.inference.engine import Failure, TokenScores
 from transforms.pruning import prune
 from transforms.pruning.base import PruneInput
@@ -35,7 +35,7 @@ def scores(text: str, loglik: float) -> TokenScores:
 
 def run(trace: PrunedTrace, after: float, **config: Any) -> RecheckedTrace:
     first, second = requests(trace)
-    (found,) = recheck(trace, [scores(first.text, -1.0), scores(second.text, after)], Config(**config))
+    (found,) = recheck(trace, answered(scores(first.text, -1.0), scores(second.text, after)), Config(**config))
     assert isinstance(found, RecheckedTrace)
     return found
 
@@ -75,13 +75,13 @@ def test_the_mean_log_probability_is_of_what_goes_on() -> None:
     first, second = requests(pruned())
 
     def mean(after: float) -> float:
-        (found,) = recheck(pruned(), [scores(first.text, -1.0), scores(second.text, after)], Config())
+        (found,) = recheck(pruned(), answered(scores(first.text, -1.0), scores(second.text, after)), Config())
         assert isinstance(found, RecheckedTrace)
         return found.mean_logprob_after_nats_per_token
 
     assert mean(-0.5) == pytest.approx(-0.5)
     assert mean(-2.0) == pytest.approx(-1.0)  # rolled back
-    (found,) = recheck(pruned(), [TokenScores((), (), (), ())] * 2, Config())
+    (found,) = recheck(pruned(), answered(*[TokenScores((), (), (), ())] * 2), Config())
     assert isinstance(found, RecheckedTrace)
     assert math.isnan(found.mean_logprob_after_nats_per_token)
 
@@ -117,6 +117,6 @@ def test_what_is_checked_against() -> None:
 
 def test_a_failure_is_a_drop() -> None:
     trace = pruned()
-    (found,) = recheck(trace, [scores("x", -1.0), Failure("too_long", "5000 tokens")], Config())
+    (found,) = recheck(trace, answered(scores("x", -1.0), Failure("too_long", "5000 tokens")), Config())
     assert isinstance(found, Drop)
     assert found.reason == "too_long"

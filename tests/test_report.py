@@ -137,7 +137,7 @@ def test_a_trace_that_lost_the_vote_is_no_correct_one(tmp_path: Path) -> None:
     folder = StageFolder(str(tmp_path))
     folder.begin({})
     folder.write(0, 2, {"": schema.to_table(RecheckedTrace, traces)}, [])
-    folder.finish({}, 1, 1)
+    folder.finish({}, 1)
     lines = tokens_csv({"keep_all": folder}, {"p/1"}).splitlines()
     assert lines[1:] == ["p/1,keep_all,test,passed,9,9"]
     assert by_method(traces, {"p/1"})["tokens_before"] == 9

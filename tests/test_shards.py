@@ -20,7 +20,7 @@ from transforms import schema
 from transforms.errors import InputError, UserError, mark, unmark
 from transforms.folders import StageFolder, read_part
 from transforms.inference.cache import Cache
-from transforms.inference.engine import Completion, Failure, FakeModel, GenerateRequest, Sampling
+from transforms.inference.engine import Exchange, Failure, FakeModel, GenerateRequest, Sampling
 from transforms.inference.handler import EngineHandler
 from transforms.shards import AttachNotes, Job, MapShards, Mark, Shard
 from transforms.types import Message, drop
@@ -37,7 +37,7 @@ def source(folder: Path, parts: int = 3, rows: int = 4) -> list[Shard]:
             {"": schema.to_table(Message, [Message("user", f"{number}/{row}") for row in range(rows)])},
             [],
         )
-    stage.finish({}, parts, 1)
+    stage.finish({}, parts)
     return [Shard(number, path) for number, path in enumerate(stage.part_paths())]
 
 
@@ -116,16 +116,17 @@ def ask(row: Message) -> list[GenerateRequest]:
     return [GenerateRequest((Message("user", f"1 + {row.content[-1]}"),), Sampling(), sample) for sample in range(2)]
 
 
-def answers(row: Message, responses: list[Any]) -> list[Any]:
+def answers(row: Message, exchanges: list[Exchange]) -> list[Any]:
     return [
-        drop(row.content, "test", r.kind) if isinstance(r, Failure) else Message("assistant", r.text) for r in responses
+        drop(row.content, "test", r.kind) if isinstance(r, Failure) else Message("assistant", r.text)  # type: ignore[union-attr]
+        for _, r in exchanges
     ]
 
 
 def test_a_model_sees_each_distinct_request_once(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
     cache = Cache(str(tmp_path / "cache"), {"fake": 1})
-    job = Job("test", Message, read, answers, ask=ask, outputs_per_row=2)
+    job = Job("test", Message, read, answers, ask=ask, num_outcomes=len)
     handler = EngineHandler(FakeModel(engine="fake"), "", cache, "test", 24)
     receipts = collect(MapShards(job, str(tmp_path / "out"), handler), shards)
     assert [r.rows_kept for r in receipts] == [8, 8, 8]
@@ -134,34 +135,21 @@ def test_a_model_sees_each_distinct_request_once(tmp_path: Path) -> None:
 
 def test_one_failing_request_is_one_drop(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
-    job = Job("test", Message, read, answers, ask=ask, outputs_per_row=2)
+    job = Job("test", Message, read, answers, ask=ask, num_outcomes=len)
     handler = EngineHandler(
         FakeModel(engine="fake", fail_share=0.4), "", Cache(str(tmp_path / "cache"), {}), "test", 24
     )
     receipts = collect(MapShards(job, str(tmp_path / "out"), handler), shards)
     dropped = [len(r.drops) for r in receipts]
     assert all(0 < count < 8 for count in dropped)
-    assert len(list((tmp_path / "cache").rglob("*.json"))) == 8 - dropped[0]  # failures are not kept
+    entries = [path.name for path in (tmp_path / "cache").rglob("*.json")]
+    assert sum(name.endswith(".failure.json") for name in entries) == dropped[0]  # on record, but no answers
+    assert len(entries) == 8
 
 
 def test_a_job_that_asks_needs_an_engine(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs an engine"):
         collect(MapShards(Job("test", Message, read, answers, ask=ask), str(tmp_path)), [])
-
-
-def test_a_damaged_cache_entry_is_asked_again(tmp_path: Path) -> None:
-    cache = Cache(str(tmp_path), {"model": "m"})
-    request = ask(Message("user", "x1"))[0]
-    response = Completion("text é\u2028", "stop", 3, 4)
-    assert cache.get(request) is None
-    cache.put(request, response)
-    assert cache.get(request) == response
-    assert Cache(str(tmp_path), {"model": "other"}).get(request) is None
-    (entry,) = tmp_path.rglob("*.json")
-    whole = entry.read_text()
-    for damaged in (whole[: len(whole) // 2], whole.replace('"num_tokens":4', '"num_tokens":5'), "", "[]"):
-        entry.write_text(damaged)
-        assert cache.get(request) is None
 
 
 def test_user_errors_survive_a_traceback() -> None:

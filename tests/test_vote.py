@@ -98,13 +98,13 @@ def verdicts(traces: list[list[Trace]], folder: Path, config: Config) -> dict[st
     given_folder.begin({})
     for number, part in enumerate(traces):
         given_folder.write(number, len(part), {"": schema.to_table(Trace, part)}, [])
-    given_folder.finish({}, len(traces), 1)
+    given_folder.finish({}, len(traces))
     out.begin({})
     shards = [Shard(number, (path,)) for number, path in enumerate(given_folder.part_paths())]
     job = Job("verify", Verdict, lambda shard: stage.judged_traces(shard, config), stage.verdict)
     prepared = stage.VoteOnAnswers(config) | MapShards(job, out.path) if config.reference == "vote" else None
     collect(prepared or MapShards(job, out.path), shards)
-    out.finish({}, len(traces), 1)
+    out.finish({}, len(traces))
     return {row.id: row for row in read_rows(Verdict, out.part_paths())}
 
 

@@ -1,7 +1,7 @@
 """How hard a problem is: the share of its samples that is correct, in bands of that pass rate.
 
-Samples are the traces that were judged, and those that the teacher failed on its own: cut at the token limit, without
-thinking or without an answer. Where the engine failed there was no sample.
+Samples are the traces that were judged, and those that the teacher failed on its own: cut at the token limit, running in
+circles, without thinking or without an answer. Where the engine failed there was no sample.
 
     bands (0.25, 0.5, 0.75, 1.0): 1 of 8 correct → band 0, "(0, 0.25]", the hardest; 8 of 8 → band 3, "(0.75, 1]"
 
@@ -15,7 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from transforms.types import Drop, DropReason
 
-FAILED = (DropReason.TRUNCATED, DropReason.EMPTY_TEXT, DropReason.NO_FINAL_ANSWER, DropReason.BROKEN_TAGS)
+FAILED = (
+    DropReason.TRUNCATED,
+    DropReason.REPEATED_LOOP,
+    DropReason.EMPTY_TEXT,
+    DropReason.NO_FINAL_ANSWER,
+    DropReason.BROKEN_TAGS,
+)
 
 
 def failed_samples(drops: Iterable[Drop]) -> Iterator[str]:

@@ -37,10 +37,14 @@ PARTS = ("part-*.parquet", "*/part-*.parquet")
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of one shard. `files` maps a part's path in the folder to (rows, sha256)."""
+    """What became of one shard. `files` maps a part's path in the folder to (rows, sha256).
+
+    Of each row read come one or more outcomes (one trace for each sample): rows kept, or drops.
+    """
 
     index: int
     rows_read: int
+    outcomes: int
     rows_kept: int
     files: dict[str, tuple[int, str]]
     drops: tuple[Drop, ...] = field(default=())
@@ -126,15 +130,32 @@ class StageFolder:
         if self.manifest() is not None:
             storage.delete([storage.join(self.path, WORK)])
 
-    def write(self, index: int, rows_read: int, tables: dict[str, pa.Table], drops: Sequence[Drop]) -> Receipt:
-        """Writes the part files of shard `index`, one a key of `tables` ("" or a subfolder), then its receipt."""
+    def write(
+        self,
+        index: int,
+        rows_read: int,
+        tables: dict[str, pa.Table],
+        drops: Sequence[Drop],
+        outcomes: int | None = None,
+    ) -> Receipt:
+        """Writes the part files of shard `index`, one a key of `tables` ("" or a subfolder), then its receipt.
+
+        `outcomes` is `rows_read` unless given.
+        """
         files = {}
         for split, table in tables.items():
             name = f"{split}/{part_name(index)}" if split else part_name(index)
             data = to_parquet(table)
             storage.write_bytes(self._file(name), data)
             files[name] = (table.num_rows, hashlib.sha256(data).hexdigest())
-        receipt = Receipt(index, rows_read, sum(table.num_rows for table in tables.values()), files, tuple(drops))
+        receipt = Receipt(
+            index,
+            rows_read,
+            rows_read if outcomes is None else outcomes,
+            sum(table.num_rows for table in tables.values()),
+            files,
+            tuple(drops),
+        )
         storage.write_bytes(
             storage.join(self.path, WORK, f"{index:05d}.json"), canonical_json(asdict(receipt)).encode()
         )
@@ -149,6 +170,7 @@ class StageFolder:
             Receipt(
                 index=values["index"],
                 rows_read=values["rows_read"],
+                outcomes=values["outcomes"],
                 rows_kept=values["rows_kept"],
                 files={name: (rows, sha256) for name, (rows, sha256) in values["files"].items()},
                 drops=tuple(Drop(**drop) for drop in values["drops"]),
@@ -157,26 +179,25 @@ class StageFolder:
         ]
         return sorted(receipts, key=lambda receipt: receipt.index)
 
-    def finish(self, about: dict[str, Any], num_shards: int, outputs_per_row: int) -> dict[str, Any]:
+    def finish(self, about: dict[str, Any], num_shards: int) -> dict[str, Any]:
         """Writes drops.parquet and, last, the manifest; returns the manifest.
 
         Raises:
-            AssertionError: a shard has no receipt, or a row was neither kept nor dropped.
+            AssertionError: a shard has no receipt, or an outcome was neither kept nor dropped.
         """
         receipts = self.receipts()
         assert [receipt.index for receipt in receipts] == list(range(num_shards)), f"{self.path}: shards without a part"
         drops = [drop for receipt in receipts for drop in receipt.drops]
         read, kept = sum(r.rows_read for r in receipts), sum(r.rows_kept for r in receipts)
-        assert read * outputs_per_row == kept + len(drops), (
-            f"{self.path}: {read} × {outputs_per_row} rows read, {kept} kept, {len(drops)} dropped"
-        )
+        outcomes = sum(receipt.outcomes for receipt in receipts)
+        assert outcomes == kept + len(drops), f"{self.path}: {outcomes} outcomes, {kept} kept, {len(drops)} dropped"
         dropped = to_parquet(schema.to_table(Drop, drops))
         storage.write_bytes(storage.join(self.path, DROPS), dropped)
         manifest = {
             **about,
             "rows": {
                 "read": read,
-                "outputs_per_row": outputs_per_row,
+                "outcomes": outcomes,
                 "kept": kept,
                 "dropped": dict(sorted(Counter(drop.reason for drop in drops).items())),
             },

@@ -2,29 +2,43 @@
 
     Problem(id="sums-3", …), sample 1 → Trace(id="sums-3/1", raw="…", thinking="…", response="…")
 
-What the teacher did not finish, or what has no final answer, is a counted drop.
+What the teacher did not finish, what repeats itself to the end, or what has no final answer, is a counted drop.
+A trace that was cut can be asked for again with more room (`on_length: retry`); problems without enough correct traces
+can be asked again, round by round, until they have them or had their share (`resample_until`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from transforms import verify
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Completion, Failure, GenerateRequest, Sampling, failed
+from transforms.configuration import combination
+from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, Request, Sampling, failed
+from transforms.loops import repeated_loop
 from transforms.traces import Thinking, Unparsable, split_thinking
-from transforms.types import Drop, DropReason, Message, Problem, Trace, drop, with_instruction
+from transforms.types import Drop, DropReason, Message, Outcome, Problem, Trace, drop, with_instruction
 
 CODE_INSTRUCTION = "Reason step by step, and then give the whole program in one ```python code block."
+
+
+class ResampleUntil(BaseConfig):
+    """Problems with fewer than `correct` correct traces get `samples_per_problem` more, until they have `max_samples`."""
+
+    correct: int = Field(1, ge=1)
+    max_samples: int = Field(16, ge=1, le=1024)
 
 
 class Config(BaseConfig):
     """`instruction` follows the question in the prompt, `code_instruction` where code is asked for.
 
-    `on_length`: what to do with a trace cut at max_tokens.
+    `on_length`: what to do with a trace cut at max_tokens; `retry` asks again with twice the room, up to
+    `max_retry_tokens`. `drop_loops`: whether a trace that repeats itself to its end is dropped.
     """
 
     model: str = Field("teacher", min_length=1)
@@ -32,38 +46,129 @@ class Config(BaseConfig):
     instruction: str = "Reason step by step, and put the final answer within \\boxed{}."
     code_instruction: str = CODE_INSTRUCTION
     sampling: Sampling = Sampling()
-    on_length: Literal["drop", "keep"] = "drop"
+    on_length: Literal["drop", "keep", "retry"] = "drop"
+    max_retry_tokens: int | None = Field(None, ge=1)
+    drop_loops: bool = True
+    resample_until: ResampleUntil | None = None
     thinking: Thinking = "auto"
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Config:
+        if self.on_length == "retry" and (self.max_retry_tokens or 0) <= self.sampling.max_tokens:
+            raise combination(
+                "generate.max_retry_tokens",
+                f"must be above generate.sampling.max_tokens = {self.sampling.max_tokens}, for on_length: retry",
+            )
+        if self.resample_until and self.resample_until.max_samples <= self.samples_per_problem:
+            raise combination(
+                "generate.resample_until.max_samples",
+                f"must be above generate.samples_per_problem = {self.samples_per_problem}",
+            )
+        return self
 
     def prompt(self, problem: Problem) -> str:
         """What the teacher is asked."""
         return with_instruction(problem, self.code_instruction if problem.answer_kind == "code" else self.instruction)
 
+    @property
+    def most_tokens(self) -> int:
+        """The most that one completion may have."""
+        return max(self.sampling.max_tokens, (self.max_retry_tokens or 0) * (self.on_length == "retry"))
+
 
 def requests(problem: Problem, config: Config) -> list[GenerateRequest]:
     """One request a sample."""
+    return _samples(problem, range(config.samples_per_problem), config)
+
+
+def ask_again(
+    problems: Sequence[Problem], exchanges: Sequence[list[Exchange]], config: Config, judging: verify.Config
+) -> list[list[Request]]:
+    """What to ask next for each problem: samples that were cut, with more room; else more samples where too few are correct."""
+    longer = [_longer(asked, config) for asked in exchanges]
+    unsolved = _unsolved(problems, exchanges, config, judging) if config.resample_until else set()
+    return [
+        more or (_more(problem, num_samples(asked), config) if number in unsolved else [])
+        for number, (problem, asked, more) in enumerate(zip(problems, exchanges, longer, strict=True))
+    ]
+
+
+def num_samples(exchanges: list[Exchange]) -> int:
+    """Different samples that were asked for; one that was asked again with more room is one."""
+    return len(_last_attempts(exchanges))
+
+
+def traces(problem: Problem, exchanges: list[Exchange], config: Config, model: str) -> Iterator[Trace | Drop]:
+    """One trace or drop for each sample, from its last attempt."""
+    for sample, exchange in sorted(_last_attempts(exchanges).items()):
+        yield _trace(problem, sample, exchange.response, config, model)  # type: ignore[arg-type]
+
+
+def _samples(problem: Problem, samples: range, config: Config) -> list[GenerateRequest]:
     messages = (Message("user", config.prompt(problem)),)
-    return [GenerateRequest(messages, config.sampling, sample) for sample in range(config.samples_per_problem)]
+    return [GenerateRequest(messages, config.sampling, sample) for sample in samples]
 
 
-def traces(
-    problem: Problem, completions: list[Completion | Failure], config: Config, model: str
-) -> Iterator[Trace | Drop]:
-    """One trace or drop for each completion."""
-    for sample, completion in enumerate(completions):
-        yield _trace(problem, sample, completion, config, model)
+def _last_attempts(exchanges: list[Exchange]) -> dict[int, Exchange]:
+    """The last exchange of each sample. One with more room came later."""
+    return {exchange.request.sample: exchange for exchange in exchanges}  # type: ignore[union-attr]
+
+
+def _longer(exchanges: list[Exchange], config: Config) -> list[Request]:
+    """The samples that were cut, asked with twice the room."""
+    found: list[Request] = []
+    for request, response in _last_attempts(exchanges).values():
+        assert isinstance(request, GenerateRequest)
+        room, most = request.sampling.max_tokens, config.most_tokens
+        if isinstance(response, Completion) and response.finish_reason == "length" and room < most:
+            wider = request.sampling.model_copy(update={"max_tokens": min(2 * room, most)})
+            found.append(replace(request, sampling=wider))
+    return found
+
+
+def _unsolved(
+    problems: Sequence[Problem], exchanges: Sequence[list[Exchange]], config: Config, judging: verify.Config
+) -> set[int]:
+    """The numbers of the problems with a reference and too few correct traces."""
+    assert config.resample_until is not None
+    found = [
+        (number, row)
+        for number, (problem, asked) in enumerate(zip(problems, exchanges, strict=True))
+        if verify.has_reference(problem)
+        for row in traces(problem, asked, config, "")
+        if isinstance(row, Trace)
+    ]
+    judged = verify.judge_responses([(trace.response, trace.problem) for _, trace in found], judging)
+    correct = [0] * len(problems)
+    for (number, _), (_, judgement) in zip(found, judged, strict=True):
+        correct[number] += judgement.outcome == Outcome.CORRECT
+    return {
+        number
+        for number, problem in enumerate(problems)
+        if verify.has_reference(problem) and correct[number] < config.resample_until.correct
+    }
+
+
+def _more(problem: Problem, asked: int, config: Config) -> list[Request]:
+    assert config.resample_until is not None
+    until = min(asked + config.samples_per_problem, config.resample_until.max_samples)
+    return list(_samples(problem, range(asked, until), config))
 
 
 def _trace(problem: Problem, sample: int, completion: Completion | Failure, config: Config, model: str) -> Trace | Drop:
     name = f"{problem.id}/{sample}"
     if isinstance(completion, Failure):
         return failed(name, "generate", completion)
-    if not completion.text.strip():
+    raw, reasoning = (text.encode("utf-8", "replace").decode() for text in (completion.text, completion.reasoning))
+    if not raw.strip() and not reasoning.strip():
         return drop(name, "generate", DropReason.EMPTY_TEXT, "the model said nothing")
-    if completion.finish_reason == "length" and config.on_length == "drop":
+    if completion.finish_reason not in ("stop", "length"):
+        return drop(name, "generate", DropReason.REQUEST_FAILED, f"the server ended it: {completion.finish_reason}")
+    if config.drop_loops and (loop := repeated_loop(reasoning or raw)):
+        return drop(name, "generate", DropReason.REPEATED_LOOP, loop.describe())
+    if completion.finish_reason == "length" and config.on_length != "keep":
         return drop(name, "generate", DropReason.TRUNCATED, f"cut at {completion.num_tokens} tokens")
-    raw = completion.text.encode("utf-8", "replace").decode()
-    parts = split_thinking(raw, config.thinking, problem.answer_kind)
+    parts = split_thinking(raw, config.thinking, problem.answer_kind, reasoning)
     if isinstance(parts, Unparsable):
         return drop(name, "generate", parts.reason, parts.detail)
     return Trace(
@@ -79,6 +184,7 @@ def _trace(problem: Problem, sample: int, completion: Completion | Failure, conf
         num_prompt_tokens=completion.num_prompt_tokens,
         num_tokens=completion.num_tokens,
         mean_logprob_nats_per_token=_mean(completion.sum_logprob_nats, completion.num_tokens),
+        raw_reasoning=reasoning,
     )
 
 

@@ -100,7 +100,10 @@ def resolve(model: str, models_folder: str) -> str:
 def identity(model: Any, folder: str) -> dict[str, Any]:
     """What tells a model from others in the cache: its checksum or revision, and its dtype."""
     if model.engine == "fake":
-        return {"fake": {"accuracy": model.accuracy}}
+        return {"fake": {"accuracy": model.accuracy} | ({"replies": list(model.replies)} if model.replies else {})}
+    if model.engine == "endpoint":  # not its address: the same model may move to another server
+        about = {"extra_body": model.extra_body} if model.extra_body else {}
+        return {"endpoint": model.model, "revision": model.revision, **about}
     named = {"model": model.model, "dtype": model.dtype}
     if model.model in PACKAGE_MODELS:
         return {**named, "gguf_sha256": PACKAGE_MODELS[model.model].sha256}

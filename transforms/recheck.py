@@ -16,12 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import fields
+from typing import cast
 
 from pydantic import Field
 
 from transforms import verify
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Failure, ScoreRequest, TokenScores, failed
+from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed
 from transforms.score import answer_loglik, num_thinking_tokens, score_request
 from transforms.traces import Unparsable, split_thinking
 from transforms.types import Drop, Outcome, PrunedTrace, RecheckedTrace
@@ -44,10 +45,10 @@ def requests(trace: PrunedTrace) -> list[ScoreRequest]:
 
 
 def recheck(
-    trace: PrunedTrace, answers: list[TokenScores | Failure], config: Config, judging: verify.Config = JUDGING
+    trace: PrunedTrace, exchanges: list[Exchange], config: Config, judging: verify.Config = JUDGING
 ) -> Iterator[RecheckedTrace | Drop]:
     """The trace with what goes on (`final`), or a drop if the scorer could not read it. `judging` is how it is verified."""
-    before, after = answers
+    before, after = (cast("TokenScores | Failure", exchange.response) for exchange in exchanges)
     if isinstance(before, Failure):
         yield failed(trace.id, "recheck", before)
         return

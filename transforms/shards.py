@@ -19,7 +19,7 @@ import apache_beam as beam
 from transforms import schema
 from transforms.errors import UserError, mark
 from transforms.folders import Receipt, StageFolder, read_part
-from transforms.inference.engine import Request, Response
+from transforms.inference.engine import Exchange, Request
 from transforms.types import Drop, drop
 
 if TYPE_CHECKING:
@@ -45,26 +45,28 @@ class Shard(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a shard asks of a model: one list of requests a row."""
+    """What a shard asks of a model: one list of requests a row. `rows` are there where a job asks again."""
 
     shard: Shard
+    rows: list[Any]
     requests: list[Sequence[Request]]
 
 
 class Answers(NamedTuple):
-    """The responses to a `Batch`, in the same shape."""
+    """What was asked for each row of a `Batch`, and answered."""
 
     shard: Shard
-    responses: list[list[Response]]
+    exchanges: list[list[Exchange]]
 
 
 @dataclass(frozen=True)
 class Job:
     """What a stage does with a shard, in plain functions that Beam can pickle.
 
-    Each row read gives exactly `outputs_per_row` outcomes: records, or drops with their reason.
-    `read` may itself give a drop for a row it cannot read. A job that has `ask` needs a model, and
-    its `map` takes the row and the responses to what `ask` gave for it.
+    Each row read gives exactly one outcome, or as many as `num_outcomes` says: records, or drops with their reason.
+    `read` may itself give a drop for a row it cannot read. A job that has `ask` needs a model, and its `map` takes the
+    row and the exchanges: what `ask` gave for it, answered. `again` may then ask more: it gets the rows for which
+    something was asked last, with all their exchanges, and gives the further requests of each, until there are none.
     """
 
     stage: str
@@ -72,7 +74,8 @@ class Job:
     read: Callable[[Shard], Iterator[Any]]
     map: Callable[..., Iterable[Any]]
     ask: Callable[[Any], Sequence[Request]] | None = None
-    outputs_per_row: int = 1
+    again: Callable[[Sequence[Any], Sequence[list[Exchange]]], list[list[Request]]] | None = None
+    num_outcomes: Callable[[list[Exchange]], int] | None = None
     splits: tuple[str, ...] = ("",)
     split: Callable[[Any], str] | None = None
 
@@ -91,18 +94,14 @@ def read_parts(*records: type, shard: Shard) -> Iterator[tuple[Any, ...]]:
         yield (row, *(other.get(row.id) for other in others))
 
 
-def map_rows(job: Job, folder: StageFolder, shard: Shard, responses: list[list[Response]] | None = None) -> Receipt:
-    """Runs the job over one shard and writes its part.
-
-    Raises:
-        AssertionError: the job gave too few or too many outcomes for a row.
-    """
+def map_rows(job: Job, folder: StageFolder, shard: Shard, exchanges: list[list[Exchange]] | None = None) -> Receipt:
+    """Runs the job over one shard and writes its part."""
     kept: dict[str, list[Any]] = {split: [] for split in job.splits}
     drops: list[Drop] = []
-    num_read = 0
-    for row in outcomes(job, shard, responses):
+    num_read = num_outcomes = 0
+    for row in outcomes(job, shard, exchanges):
         num_read += 1
-        assert len(row) == job.outputs_per_row, f"{job.stage}: {len(row)} outcomes for a row, not {job.outputs_per_row}"
+        num_outcomes += len(row)
         for outcome in row:
             if isinstance(outcome, Drop):
                 drops.append(outcome)
@@ -110,22 +109,29 @@ def map_rows(job: Job, folder: StageFolder, shard: Shard, responses: list[list[R
                 kept[job.split(outcome) if job.split else ""].append(outcome)
     # A split without rows has no file: `datasets` fails on Parquet files without rows.
     tables = {split: schema.to_table(job.record, rows) for split, rows in kept.items() if rows or not split}
-    return folder.write(shard.number, num_read, tables, drops)
+    return folder.write(shard.number, num_read, tables, drops, num_outcomes)
 
 
-def outcomes(job: Job, shard: Shard, responses: list[list[Response]] | None = None) -> Iterator[list[Any]]:
-    """What becomes of each row of the shard: records and drops."""
+def outcomes(job: Job, shard: Shard, exchanges: list[list[Exchange]] | None = None) -> Iterator[list[Any]]:
+    """What becomes of each row of the shard: records and drops.
+
+    Raises:
+        AssertionError: the job gave too few or too many for a row.
+    """
     notes = dict(shard.notes)
     for number, row in enumerate(job.read(shard)):
-        note = notes.get(number)
+        note, expected = notes.get(number), 1
         if isinstance(row, Drop):
-            yield [row]
+            found = [row]
         elif isinstance(note, Mark):
-            yield [drop(row_id(row), job.stage, note.reason, note.detail)]
-        elif responses is not None:
-            yield list(job.map(row, responses[number]))
+            found = [drop(row_id(row), job.stage, note.reason, note.detail)]
+        elif exchanges is not None:
+            found = list(job.map(row, exchanges[number]))
+            expected = job.num_outcomes(exchanges[number]) if job.num_outcomes else 1
         else:
-            yield list(job.map(row) if note is None else job.map(row, note))
+            found = list(job.map(row) if note is None else job.map(row, note))
+        assert len(found) == expected, f"{job.stage}: {len(found)} outcomes for a row, not {expected}"
+        yield found
 
 
 def row_id(row: Any) -> str:
@@ -136,7 +142,8 @@ def row_id(row: Any) -> str:
 def requests_of(job: Job, shard: Shard) -> Batch:
     """What the shard's rows ask of the model."""
     assert job.ask is not None
-    return Batch(shard, [job.ask(row) for row in job.read(shard)])
+    rows = list(job.read(shard))
+    return Batch(shard, rows if job.again else [], [job.ask(row) for row in rows])
 
 
 class Guarded(beam.DoFn):
@@ -173,7 +180,7 @@ class MapShards(beam.PTransform):
             | "Collect each shard's requests" >> beam.ParDo(Guarded(lambda shard: [requests_of(job, shard)]))
             | "Ask the model" >> RunInference(self.engine)
             | "Write each part"
-            >> beam.ParDo(Guarded(lambda answers: [map_rows(job, folder, answers.shard, answers.responses)]))
+            >> beam.ParDo(Guarded(lambda answers: [map_rows(job, folder, answers.shard, answers.exchanges)]))
         )
 
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -52,12 +52,55 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def read_if_there(path: str) -> bytes | None:
+    """The whole file, or None if it is not there. Raises InputError."""
+    if not is_local(path):
+        return read_bytes(path) if exists(path) else None
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
 def write_bytes(path: str, data: bytes) -> None:
     """Writes the file whole or not at all.
 
     Raises:
         StorageError: no space, or no permission.
     """
+    _write(path, data, os.replace)
+
+
+def write_new(path: str, data: bytes) -> bool:
+    """Writes the file whole, unless it is there; returns whether it was written.
+
+    Of several processes that try at the same time one wins, on a local disk; on an object store the last one does.
+    Raises StorageError.
+    """
+    if exists(path):
+        return False
+    try:
+        _write(path, data, _link)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _link(temporary: str, path: str) -> None:
+    """Gives the file its name if no other has it, where the filesystem can do that."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links there
+        os.replace(temporary, path)
+    else:
+        os.unlink(temporary)
+
+
+def _write(path: str, data: bytes, give_name: Callable[[str, str], None]) -> None:
     try:
         if not is_local(path):
             with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
@@ -72,10 +115,12 @@ def write_bytes(path: str, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            give_name(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
+    except FileExistsError:
+        raise
     except OSError as error:
         raise storage_error(path, error) from error
 
@@ -104,6 +149,14 @@ def exists(path: str) -> bool:
     if is_local(path):
         return os.path.exists(path)
     return bool(FileSystems.exists(path))
+
+
+def modified_unix(path: str) -> float:
+    """When the file was written, in seconds since 1970. Raises InputError."""
+    try:
+        return os.path.getmtime(path) if is_local(path) else float(FileSystems.last_updated(path))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error}") from error
 
 
 def list_files(folder: str, pattern: str = "*") -> list[str]:

@@ -1,11 +1,13 @@
 r"""Tells the thinking from the answer in a teacher's raw text.
 
     tags           "2 + 3 = 5.</think>The answer is 5."   → "2 + 3 = 5." | "The answer is 5."
+    field          "The answer is 5.", and "2 + 3 = 5." beside it, as some servers give it (`reasoning_content`)
     before_answer  "2 + 3 = 5.\n\nSo it is \boxed{5}."    → "2 + 3 = 5." | "So it is \boxed{5}."
 
-`before_answer` is for teachers that do not mark their thinking: the response starts with the line that
+`tags` knows the marks of many model families (MARKS); the opening one may be missing, since chat templates put it into
+the prompt. `before_answer` is for teachers that do not mark their thinking: the response starts with the line that
 states the final answer (or the display maths it stands in), the reasoning is what comes before. Where code is asked
-for, the response starts with the last code block.
+for, the response starts with the last code block. `auto` takes the field where there is one, then tags, then this.
 """
 
 from __future__ import annotations
@@ -17,9 +19,54 @@ from transforms.segment import construct_start
 from transforms.types import DropReason
 from transforms.verify.extract import final_answer, stated_answer
 
-Thinking = Literal["auto", "tags", "before_answer"]
-_CLOSE = "</think>"
+Thinking = Literal["auto", "tags", "field", "before_answer"]
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+class Marks(NamedTuple):
+    """How a family of models marks its thinking. `words`: the marks are plain words, so the opening one must be there."""
+
+    opening: str
+    closing: str
+    words: bool = False
+
+
+MARKS = (
+    Marks("<think>", "</think>"),  # DeepSeek-R1, Qwen3, QwQ, GLM, Nemotron, OLMo, MiniMax, ERNIE, Hunyuan …
+    Marks("<thinking>", "</thinking>"),
+    Marks("<reasoning>", "</reasoning>"),
+    Marks("<thought>", "</thought>"),
+    Marks("<|begin_of_thought|>", "<|end_of_thought|>"),  # OpenThoughts, Bespoke-Stratos, Sky-T1
+    Marks("[THINK]", "[/THINK]"),  # Magistral
+    Marks("<seed:think>", "</seed:think>"),  # Seed-OSS
+    Marks("<mm:think>", "</mm:think>"),  # MiniMax M3
+    Marks("◁think▷", "◁/think▷"),  # Kimi
+    Marks("<|open|>think<|sep|>", "<|close|>think<|sep|>"),  # Kimi K3
+    Marks("<|START_THINKING|>", "<|END_THINKING|>"),  # Cohere
+    Marks("<|channel>thought", "<channel|>"),  # Gemma
+    Marks("<|im_start|>think", "<|im_start|>answer"),  # s1
+    Marks("think\n", "\nanswer\n", words=True),  # s1, its special tokens left out
+    Marks("Here is my thought process:", "Here is my response:", words=True),  # Granite
+    Marks("Here's my thought process:", "Here's my response:", words=True),
+)
+WRAPPERS = (  # what some put around the answer
+    ("<answer>", "</answer>"),
+    ("<response>", "</response>"),
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+    ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+    ("<|START_TEXT|>", "<|END_TEXT|>"),
+    ("<|open|>response<|sep|>", "<|close|>response<|sep|>"),
+)
+ENDS = (  # of a turn
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|return|>", "<|end|>", "<turn|>", "<eos>", "</s>", "<seed:eos>",
+    "<|END_OF_TURN_TOKEN|>", "<｜end▁of▁sentence｜>",
+)  # fmt: skip
+# Harmony, of gpt-oss: a message is for one channel.
+_HARMONY = re.compile(
+    r"<\|channel\|>(?P<channel>analysis|commentary|final)[^<]*(?:<\|constrain\|>\w+)?<\|message\|>"
+    r"(?P<text>.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
+    re.DOTALL,
+)
 
 
 class Parts(NamedTuple):
@@ -36,21 +83,59 @@ class Unparsable(NamedTuple):
     detail: str
 
 
-def split_thinking(raw: str, mode: Thinking = "auto", kind: str = "math") -> Parts | Unparsable:
-    """Thinking and response of `raw`; `auto` takes tags where there are any. `kind` is the problem's answer_kind."""
-    if mode == "tags" or (mode == "auto" and _CLOSE in raw):
-        return _by_tags(raw)
-    return _before_answer(raw, kind)
+def split_thinking(raw: str, mode: Thinking = "auto", kind: str = "math", reasoning: str = "") -> Parts | Unparsable:
+    """Thinking and response of `raw`, and of `reasoning`, what a server gave beside it. `kind` is the problem's answer_kind."""
+    text = _without_end(raw)
+    if mode == "field" or (mode == "auto" and reasoning.strip()):
+        return _by_field(text, reasoning)
+    if "<|channel|>" in text and mode != "before_answer":
+        return _by_channels(text)
+    marks = _marks(text)
+    if mode == "tags" or (mode == "auto" and marks):
+        parts = _by_tags(text, marks or MARKS[0])
+        if mode == "auto" and isinstance(parts, Unparsable) and parts.reason == DropReason.EMPTY_TEXT:
+            unmarked = _before_answer(text.partition((marks or MARKS[0]).closing)[2], kind)  # its thinking was off
+            return parts if isinstance(unmarked, Unparsable) else unmarked
+        return parts
+    return _before_answer(text, kind)
 
 
-def _by_tags(raw: str) -> Parts | Unparsable:
-    thinking, close, response = raw.partition(_CLOSE)
+def _marks(text: str) -> Marks | None:
+    """The marks that a text begins with, else those of its first closing mark."""
+    start = text.lstrip()
+    found = [
+        (not start.startswith(marks.opening), text.find(marks.closing), marks)
+        for marks in MARKS
+        if start.startswith(marks.opening) or (not marks.words and marks.closing in text)
+    ]
+    return min(found)[2] if found else None
+
+
+def _by_tags(text: str, marks: Marks) -> Parts | Unparsable:
+    thinking, close, response = text.partition(marks.closing)
     if not close:
-        return Unparsable(DropReason.NO_FINAL_ANSWER, f"no {_CLOSE}: the thinking never ended")
-    before, opened, inside = thinking.partition("<think>")
+        return Unparsable(DropReason.NO_FINAL_ANSWER, f"no {marks.closing.strip()}: the thinking never ended")
+    before, opened, inside = thinking.partition(marks.opening)
+    if marks.words and before.strip():
+        opened, inside = "", thinking
     if opened and before.strip():
-        return Unparsable(DropReason.BROKEN_TAGS, f"text before <think>: {before.strip()[:120]}")
-    return _checked(inside if opened else thinking, response)
+        return Unparsable(DropReason.BROKEN_TAGS, f"text before {marks.opening}: {before.strip()[:120]}")
+    return _checked(inside if opened else thinking, _unwrapped(response), marks)
+
+
+def _by_field(text: str, reasoning: str) -> Parts | Unparsable:
+    if not reasoning.strip():
+        return Unparsable(DropReason.EMPTY_TEXT, "the server gave no reasoning beside the text")
+    return _checked(reasoning, _unwrapped(text))
+
+
+def _by_channels(text: str) -> Parts | Unparsable:
+    messages = [(found["channel"], found["text"]) for found in _HARMONY.finditer(text)]
+    answers = [text for channel, text in messages if channel == "final"]
+    if not answers:
+        return Unparsable(DropReason.NO_FINAL_ANSWER, "no message in the channel final: the thinking never ended")
+    thinking = [text.strip() for channel, text in messages if channel == "analysis"]
+    return _checked("\n\n".join(thinking), answers[-1])
 
 
 def _before_answer(raw: str, kind: str) -> Parts | Unparsable:
@@ -64,9 +149,28 @@ def _before_answer(raw: str, kind: str) -> Parts | Unparsable:
     return _checked(raw[:start], raw[start:])
 
 
-def _checked(thinking: str, response: str) -> Parts | Unparsable:
+def _without_end(raw: str) -> str:
+    """The text without the marks that end a turn."""
+    text = raw.rstrip()
+    while end := next((end for end in ENDS if text.endswith(end)), ""):
+        text = text.removesuffix(end).rstrip()
+    return text
+
+
+def _unwrapped(response: str) -> str:
+    """The answer itself, where it stands in a wrapper; the closing part may have been cut off as an end of the turn."""
+    text = response.strip()
+    for opening, closing in WRAPPERS:
+        if text.startswith(opening) and opening not in text[len(opening) :]:
+            return text.removeprefix(opening).removesuffix(closing)
+    return text
+
+
+def _checked(thinking: str, response: str, marks: Marks = MARKS[0]) -> Parts | Unparsable:
+    """Both parts, unless one is empty, or holds marks that would cut it again when it is read."""
     parts = Parts(thinking.strip(), response.strip())
-    if any(tag in text for tag in ("<think>", _CLOSE) for text in parts):
+    forbidden = [*MARKS[0][:2], *([] if marks.words else marks[:2])]
+    if any(mark in text for mark in forbidden for text in parts):
         return Unparsable(DropReason.BROKEN_TAGS, "thinking tags inside the thinking or the response")
     if not parts.thinking:
         return Unparsable(DropReason.EMPTY_TEXT, "no reasoning before the answer")

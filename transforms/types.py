@@ -32,6 +32,7 @@ class DropReason(StrEnum):
     EMPTY_TEXT = "empty_text"  # the model said nothing, or thought nothing
     TRUNCATED = "truncated"  # the model ran into its token limit
     NO_FINAL_ANSWER = "no_final_answer"
+    REPEATED_LOOP = "repeated_loop"  # the model repeats itself
     BROKEN_TAGS = "broken_tags"  # thinking tags where none belong
     BENCHMARK_OVERLAP = "benchmark_overlap"  # the question is one of a benchmark's
     NO_SCORES = "no_scores"
@@ -106,7 +107,10 @@ def with_instruction(problem: Problem, instruction: str) -> str:
 
 @dataclass(frozen=True)
 class Trace:
-    """One answer of a teacher. `raw` is its text unmodified; `thinking` and `response` are parts of it."""
+    """One answer of a teacher. `raw` is its text unmodified, and `raw_reasoning` what the server gave beside it.
+
+    `thinking` and `response` are parts of these.
+    """
 
     id: str
     problem: Problem
@@ -120,6 +124,7 @@ class Trace:
     num_prompt_tokens: int
     num_tokens: int
     mean_logprob_nats_per_token: float = math.nan  # of the teacher's own tokens; NaN where it does not say
+    raw_reasoning: str = ""
 
 
 class Outcome(StrEnum):

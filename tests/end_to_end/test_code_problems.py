@@ -13,7 +13,7 @@ from pipeline.config import load
 from pipeline.paths import Paths
 from pipeline.plans import Context
 from pipeline.stages import run_stage
-from tests.conftest import REPO, problem
+from tests.conftest import REPO, answered, problem
 from transforms import schema
 from transforms.folders import StageFolder, read_rows
 from transforms.generate import Config as Generate
@@ -33,12 +33,12 @@ AFTER = ["segment", "score", "prune", "recheck", "filter", "emit"]
 def data(tmp_path: Path) -> Path:
     """A data folder with the traces of one problem."""
     completions = [Completion(text, "stop", 5, 20) for text in (RIGHT, WRONG, NO_CODE)]
-    made = [row for row in traces(PROBLEM, list(completions), Generate(), "m") if isinstance(row, Trace)]
+    made = [row for row in traces(PROBLEM, answered(*completions), Generate(), "m") if isinstance(row, Trace)]
     assert [trace.response[:9] for trace in made] == ["```python"] * 2  # the third has no code: a counted drop
     folder = StageFolder(str(tmp_path / "data" / "traces"))
     folder.begin({"inputs": {}})
     folder.write(0, len(made), {"": schema.to_table(Trace, made)}, [])
-    folder.finish({"inputs": {}}, 1, 1)
+    folder.finish({"inputs": {}}, 1)
     return tmp_path / "data"
 
 

@@ -57,7 +57,7 @@ def test_every_row_is_kept_or_dropped(run: tuple[Params, Paths]) -> None:
         manifest = json.loads((folder / "manifest.json").read_text())
         rows = manifest["rows"]
         drops = list(read_rows(Drop, [str(folder / "drops.parquet")]))
-        assert rows["read"] * rows["outputs_per_row"] == rows["kept"] + sum(rows["dropped"].values())
+        assert rows["outcomes"] == rows["kept"] + sum(rows["dropped"].values())
         assert len(drops) == sum(rows["dropped"].values())
         assert rows["kept"] == sum(
             pq.ParquetFile(folder / part["name"]).metadata.num_rows for part in manifest["parts"]

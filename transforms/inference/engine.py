@@ -10,13 +10,16 @@ What went wrong with one request is a `Failure` in its place, never an exception
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from transforms.configuration import Config
+from transforms.errors import ModelError
 from transforms.types import Drop, DropReason, Message, drop
 
 
@@ -39,16 +42,21 @@ class Sampling(Config):
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """Asks for one completion. `sample` tells the k requests for the same messages apart."""
+    """Asks for one completion. `sample` tells the k requests for the same messages apart.
+
+    `schema` is a JSON schema as JSON text that the completion must fit (structured output), or "" for free text.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling
     sample: int
+    schema: str = ""
 
     def content(self) -> dict[str, Any]:
         """All that the answer depends on, as JSON values."""
         messages = [asdict(message) for message in self.messages]
-        return {"kind": "generate", "messages": messages, "sampling": self.sampling.content(), "sample": self.sample}
+        content = {"kind": "generate", "messages": messages, "sampling": self.sampling.content(), "sample": self.sample}
+        return content | ({"schema": json.loads(self.schema)} if self.schema else {})
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,17 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class Completion:
-    """A model's answer. `finish_reason` is "stop" or "length"; `sum_logprob_nats` is over its tokens, where asked for."""
+    """A model's answer. `finish_reason` is "stop" or "length"; `sum_logprob_nats` is over its tokens, where asked for.
+
+    `reasoning` is what a server gives beside the text (as `reasoning_content` or `reasoning`); "" where there is none.
+    """
 
     text: str
     finish_reason: str
     num_prompt_tokens: int
     num_tokens: int
     sum_logprob_nats: float | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,9 +98,19 @@ class TokenScores:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one request has no answer. `kind` is too_long | engine_error."""
+    """Why one request has no answer. What is too long will always be; all else is asked again by the next run."""
 
-    kind: str
+    kind: Literal[
+        "too_long",  # prompt and answer do not fit into the model's window
+        "engine_error",
+        "bad_request",  # the server refuses this request
+        "bad_response",  # the server's answer cannot be read
+        "rate_limited",
+        "server_error",
+        "timeout",
+        "connection",
+        "not_json",  # the answer does not fit the schema
+    ]
     message: str
 
 
@@ -98,8 +120,25 @@ def failed(id: str, stage: str, failure: Failure) -> Drop:
     return drop(id, stage, reason, failure.message)
 
 
+def too_long(num_prompt_tokens: int, max_tokens: int, max_model_len: int) -> Failure | None:
+    """The failure of a request whose prompt leaves no room for `max_tokens`, or None."""
+    if (room := max_model_len - num_prompt_tokens) >= max_tokens:
+        return None
+    return Failure(
+        "too_long",
+        f"a prompt of {num_prompt_tokens} tokens leaves {room} of {max_model_len}, max_tokens is {max_tokens}",
+    )
+
+
 Request = GenerateRequest | ScoreRequest
 Response = Completion | TokenScores | Failure
+
+
+class Exchange(NamedTuple):
+    """A request and what came back."""
+
+    request: Request
+    response: Response
 
 
 class Engine(Protocol):
@@ -126,26 +165,86 @@ class VllmModel(Config):
 
 
 class TransformersModel(Config):
-    """A plain forward pass with transformers. Scores."""
+    """transformers: scores by a plain forward pass; also generates, slowly, where vLLM cannot be installed.
+
+    `batch_size` sequences are generated together.
+    """
 
     engine: Literal["transformers"]
     model: str = Field(min_length=1)
     revision: str | None = None
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     max_model_len: int = Field(4096, ge=16)
+    batch_size: int = Field(8, ge=1)
+
+
+class Price(Config):
+    """For a million tokens, in your currency."""
+
+    input: float = Field(0.0, ge=0)
+    output: float = Field(0.0, ge=0)
+
+
+class EndpointModel(Config):
+    """A server that speaks OpenAI's chat completions: vLLM serve, llama.cpp, Ollama, hosted APIs. Generates.
+
+    `api_key_env` names the environment variable that holds the key; the key itself is written nowhere. What is in
+    `extra_body` goes into each request, as {chat_template_kwargs: {enable_thinking: true}}. `timeout_seconds` is for one
+    attempt, `deadline_seconds` for a request with all its retries; a server that nobody could reach for
+    `unreachable_seconds` ends the run.
+    """
+
+    engine: Literal["endpoint"]
+    model: str = Field(min_length=1)
+    base_url: str = Field(pattern=r"^https?://[^\s]+$")
+    revision: str | None = None
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    concurrency: int = Field(32, ge=1, le=4096)
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    timeout_seconds: float = Field(600.0, gt=0)
+    deadline_seconds: float = Field(1800.0, gt=0)
+    unreachable_seconds: float = Field(60.0, gt=0)
+    max_model_len: int = Field(32_768, ge=16)
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra_body: dict[str, JsonValue] = {}
+    price_per_million_tokens: Price = Price()
+
+    def api_key(self) -> str | None:
+        """The key, from the environment. Raises ModelError if the variable is not set."""
+        if self.api_key_env is None:
+            return None
+        key = os.environ.get(self.api_key_env, "").strip()
+        if not key:
+            raise ModelError(f"{self.model}: the environment variable {self.api_key_env} (api_key_env) is not set")
+        return key
 
 
 class FakeModel(Config):
-    """A deterministic stand-in that does sums. Generates and scores; for tests and for trying a configuration."""
+    """A deterministic stand-in that does sums. Generates and scores; for tests and for trying a configuration.
+
+    Of `replies`, if there are any, sample i is answered with the i-th (and again from the first). `batch` requests are
+    answered together, after `delay_seconds`. Each request that is asked is a line in the file `log`.
+    """
 
     engine: Literal["fake"]
     model: str = "fake"
     accuracy: float = Field(0.8, ge=0, le=1)
+    replies: tuple[str, ...] = Field((), strict=False)
     fail_share: float = Field(0.0, ge=0, le=1)
+    batch: int = Field(1, ge=1)
     delay_seconds: float = Field(0.0, ge=0)
+    log: str = ""
     max_model_len: int = Field(4096, ge=16)
 
 
-Model = Annotated[VllmModel | TransformersModel | FakeModel, Field(discriminator="engine")]
-GENERATES = ("vllm", "fake")
+Model = Annotated[VllmModel | TransformersModel | EndpointModel | FakeModel, Field(discriminator="engine")]
+
+
+def has_weights(model: Any) -> bool:
+    """Whether the model runs here, from files."""
+    return model.engine in ("vllm", "transformers")
+
+
+GENERATES = ("vllm", "transformers", "endpoint", "fake")
 SCORES = ("transformers", "fake")

@@ -25,21 +25,29 @@ class FakeEngine:
         self._model = model
 
     def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Response]]:
-        """One response a request, in order, `delay_seconds` apart."""
-        for position, request in enumerate(requests):
+        """One response a request, in order; each `batch` of them after `delay_seconds`."""
+        for start in range(0, len(requests), self._model.batch):
+            batch = requests[start : start + self._model.batch]
+            self._log(batch)
             time.sleep(self._model.delay_seconds)
-            chance = unit_interval(0, "fail", canonical_json(request.content()))
-            if chance < self._model.fail_share:
-                yield position, Failure("engine_error", "the fake engine failed, as it was told to")
-            elif isinstance(request, GenerateRequest):
-                yield position, self._complete(request)
-            else:
-                yield position, _score(request.text)
+            for position, request in enumerate(batch, start):
+                yield position, self._answer(request)
+
+    def _log(self, batch: Sequence[Request]) -> None:
+        if self._model.log:
+            with open(self._model.log, "a", encoding="utf-8") as file:
+                file.writelines(canonical_json(request.content()) + "\n" for request in batch)
+
+    def _answer(self, request: Request) -> Response:
+        chance = unit_interval(0, "fail", canonical_json(request.content()))
+        if chance < self._model.fail_share:
+            return Failure("engine_error", "the fake engine failed, as it was told to")
+        return self._complete(request) if isinstance(request, GenerateRequest) else _score(request.text)
 
     def _complete(self, request: GenerateRequest) -> Completion:
-        question = request.messages[-1].content
+        question, replies = request.messages[-1].content, self._model.replies
         right = unit_interval(0, "right", canonical_json(request.content())) < self._model.accuracy
-        words = _solve(question, right).split(" ")
+        words = (replies[request.sample % len(replies)] if replies else _solve(question, right)).split(" ")
         kept = words[: request.sampling.max_tokens]
         logprob = -len(kept) * (0.2 if right else 0.6) if request.sampling.logprobs else None
         reason = "stop" if kept == words else "length"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from apache_beam.metrics import Metrics
@@ -16,10 +17,24 @@ from apache_beam.ml.inference.base import ModelHandler
 from tqdm import tqdm
 
 from transforms.errors import UserError, mark
-from transforms.inference.cache import Cache
-from transforms.inference.engine import Completion, Engine, Failure, Model, Request, Response, TokenScores
+from transforms.inference.cache import Cache, Damaged
+from transforms.inference.engine import (
+    Completion,
+    Engine,
+    Exchange,
+    Failure,
+    Model,
+    Price,
+    Request,
+    Response,
+    TokenScores,
+    has_weights,
+)
+from transforms.inference.structured import checked
 from transforms.shards import Answers, Batch
 
+Again = Callable[[Sequence[Any], Sequence[list[Exchange]]], list[list[Request]]]
+QUIET_SECONDS = 300  # between lines of progress where nobody watches
 _NO_ANSWER = Failure("engine_error", "the engine gave no answer")
 
 _SHAPE = "{{desc}}: {{n_fmt}}/{{total_fmt}} requests{{postfix}} [{{elapsed}} gone{left}]"
@@ -36,7 +51,7 @@ class LazyEngine:
         """The engine. Raises ModelError if the model cannot be loaded."""
         if self._engine is None:
             started = time.monotonic()
-            if self._model.engine != "fake":
+            if has_weights(self._model):
                 _say(f"loading {self._model.model} into {self._model.engine} (up to a minute) …")
             self._engine = load_engine(self._model, self._folder)
             _count("engines_started", 1)
@@ -54,6 +69,10 @@ def load_engine(model: Model, folder: str) -> Engine:
         from transforms.inference.transformers import TransformersEngine
 
         return TransformersEngine(model, folder)
+    if model.engine == "endpoint":
+        from transforms.inference.endpoint import EndpointEngine
+
+        return EndpointEngine(model)
     from transforms.inference.fake import FakeEngine
 
     return FakeEngine(model)
@@ -68,11 +87,14 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         cache: where answers are kept.
         label: the stage, shown with the progress.
         num_requests: how many requests are to come in all, for the progress.
+        again: what to ask further, as `Job.again`.
     """
 
-    def __init__(self, model: Model, folder: str, cache: Cache, label: str, num_requests: int):
+    def __init__(
+        self, model: Model, folder: str, cache: Cache, label: str, num_requests: int, again: Again | None = None
+    ):
         super().__init__()
-        self._model, self._folder, self._cache = model, folder, cache
+        self._model, self._folder, self._cache, self._again = model, folder, cache, again
         self._label, self._num_requests = label, num_requests
         self._bar: Progress | None = None
 
@@ -94,30 +116,51 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
     ) -> Iterable[Answers]:
         """One Answers for each Batch."""
         if self._bar is None:
-            self._bar = Progress(self._label, self._num_requests)
+            self._bar = Progress(self._label, self._num_requests, self._model)
         try:
-            return [Answers(shard, self._answer(requests, model)) for shard, requests in batch]
+            return [self._answer(one, model, self._bar) for one in batch]
         except UserError as error:
             raise RuntimeError(mark(error)) from error
 
-    def _answer(self, rows: list[Sequence[Request]], model: LazyEngine) -> list[list[Response]]:
-        bar = self._bar
-        assert bar is not None
+    def _answer(self, batch: Batch, model: LazyEngine, bar: Progress) -> Answers:
+        """Asks what the batch asks, and then what follows from the answers, until nothing does."""
+        exchanges: list[list[Exchange]] = [[] for _ in batch.requests]
+        asked = dict(enumerate(batch.requests))  # by row
+        while asked:
+            for row, responses in zip(asked, self._responses(list(asked.values()), model, bar), strict=True):
+                exchanges[row] += map(Exchange, asked[row], responses)
+            if self._again is None:
+                break
+            further = self._again([batch.rows[row] for row in asked], [exchanges[row] for row in asked])
+            asked = {row: more for row, more in zip(asked, further, strict=True) if more}
+            bar.more(sum(map(len, asked.values())))
+        return Answers(batch.shard, exchanges)
+
+    def _responses(self, rows: list[Sequence[Request]], model: LazyEngine, bar: Progress) -> list[list[Response]]:
         keyed = [[(self._cache.key(request), request) for request in row] for row in rows]
         wanted = {key: request for row in keyed for key, request in row}  # each distinct request once
-        known = {key: found for key, request in wanted.items() if (found := self._cache.get(request)) is not None}
+        found = dict(zip(wanted, self._cache.get_all(list(wanted.values())), strict=True))
+        damaged = {key: entry for key, entry in found.items() if isinstance(entry, Damaged)}
+        for entry in damaged.values():
+            _say(f"{entry.path} in the cache is damaged ({entry.reason}): asking again")
+        known: dict[str, Response] = {
+            key: entry for key, entry in found.items() if entry is not None and not isinstance(entry, Damaged)
+        }
         missing = {key: request for key, request in wanted.items() if key not in known}
         num_requests = sum(len(row) for row in rows)
         num_cached = sum(key in known for row in keyed for key, _ in row)
         _count("requests", num_requests)
         _count("cache_hits", num_cached)
+        _count("cache_damaged", len(damaged))
         bar.cached(num_cached)
         bar.repeated(num_requests - num_cached - len(missing))
         if missing:
-            known.update(self._ask(missing, model, bar))
+            known.update(self._ask(missing, set(damaged), model, bar))
         return [[known.get(key, _NO_ANSWER) for key, _ in row] for row in keyed]
 
-    def _ask(self, missing: dict[str, Request], model: LazyEngine, bar: Progress) -> dict[str, Response]:
+    def _ask(
+        self, missing: dict[str, Request], damaged: set[str], model: LazyEngine, bar: Progress
+    ) -> dict[str, Response]:
         engine = model.get()
         keys = list(missing)
         answers: dict[str, Response] = {}
@@ -125,15 +168,15 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         started = time.monotonic()
         for position, response in engine.run(list(missing.values())):
             key = keys[position]
-            answers[key] = response
+            response = checked(missing[key], response)
+            answers[key] = self._cache.put(missing[key], response, replace=key in damaged)
+            _count("asked", 1)
+            _count("tokens", num_tokens(response))
+            _count("prompt_tokens", num_prompt_tokens(response))
             if isinstance(response, Failure):
                 _count("failures", 1)
-            else:
-                self._cache.put(missing[key], response)
-                _count("tokens", num_tokens(response))
-                _count("prompt_tokens", response.num_prompt_tokens if isinstance(response, Completion) else 0)
+                _count(f"failures_{response.kind}", 1)
             bar.answered(response)
-        _count("asked", len(missing))
         _count("engine_seconds_run", round(time.monotonic() - started))
         return answers
 
@@ -145,17 +188,33 @@ def num_tokens(response: Response) -> int:
     return len(response.starts) if isinstance(response, TokenScores) else 0
 
 
-class Progress:
-    """`generate: 34/144 requests, 12 from the cache, 79 tok/s, 4:12 left` on stderr; a line each 30 s where that is no terminal."""
+def num_prompt_tokens(response: Response) -> int:
+    """Tokens read before the answer; of scores they are not known."""
+    return response.num_prompt_tokens if isinstance(response, Completion) else 0
 
-    def __init__(self, label: str, total: int):
-        self._tokens = self._failures = self._cached = 0
+
+def cost(model: Model, prompt_tokens: int, tokens: int) -> float:
+    """What the tokens cost, by the model's price; 0 where it has none."""
+    price = getattr(model, "price_per_million_tokens", Price())
+    return (prompt_tokens * price.input + tokens * price.output) / 1_000_000
+
+
+class Progress:
+    """How far a stage is, on stderr; where that is no terminal, a line every five minutes.
+
+    generate: 34/144 requests, 12 from the cache, 512 tok/s in, 79 tok/s out, 2 failed (2 timeout), cost 0.12 [1:20 gone, 4:12 left]
+    """
+
+    def __init__(self, label: str, total: int, model: Model):
+        self._model = model
+        self._cached = self._answered = self._tokens = self._prompt_tokens = 0
+        self._failures: Counter[str] = Counter()
         self._started: float | None = None
         terminal = sys.stderr.isatty()
-        self._answered = 0
+        seconds = 0.5 if terminal else QUIET_SECONDS
         self._bar = tqdm(
-            total=total, desc=label, file=sys.stderr if terminal else _Lines(), bar_format=_SHAPE.format(left=""), dynamic_ncols=terminal,
-            mininterval=0.5 if terminal else 30, maxinterval=1 if terminal else 30, leave=True,
+            total=total, desc=label, file=sys.stderr if terminal else _Lines(), bar_format=_SHAPE.format(left=""),
+            dynamic_ncols=terminal, mininterval=seconds, maxinterval=max(seconds, 1), leave=True,
         )  # fmt: skip
 
     def cached(self, count: int) -> None:
@@ -169,6 +228,10 @@ class Progress:
         self._bar.update(count)
         self._refresh()
 
+    def more(self, count: int) -> None:
+        """`count` requests follow from the answers."""
+        self._bar.total += count
+
     def asking(self) -> None:
         """The engine is ready: time counts from here."""
         if self._started is None:
@@ -181,17 +244,28 @@ class Progress:
         if self._answered == 8:  # before, the time left would be a guess from the shortest answers
             self._bar.bar_format = _SHAPE.format(left=", {remaining} left")
         self._tokens += num_tokens(response)
-        self._failures += isinstance(response, Failure)
+        self._prompt_tokens += num_prompt_tokens(response)
+        if isinstance(response, Failure):
+            self._failures[response.kind] += 1
         self._refresh()
         self._bar.update(1)
-        if self._bar.total is not None and self._bar.n >= self._bar.total:
+        if sys.stderr.isatty() and self._bar.n >= self._bar.total:
             self._bar.refresh()
 
     def _refresh(self) -> None:
+        self._bar.set_postfix_str(", ".join(self._parts()), refresh=False)
+
+    def _parts(self) -> Iterator[str]:
+        yield f"{self._cached} from the cache"
         seconds = time.monotonic() - self._started if self._started else 0
-        speed = f", {self._tokens / seconds:.0f} tok/s" if seconds > 1 else ""
-        failed = f", {self._failures} failed" if self._failures else ""
-        self._bar.set_postfix_str(f"{self._cached} from the cache{speed}{failed}", refresh=False)
+        if seconds > 1:
+            yield f"{self._prompt_tokens / seconds:.0f} tok/s in"
+            yield f"{self._tokens / seconds:.0f} tok/s out"
+        if self._failures:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._failures.items()))
+            yield f"{self._failures.total()} failed ({kinds})"
+        if spent := cost(self._model, self._prompt_tokens, self._tokens):
+            yield f"cost {spent:.2f}"
 
 
 class _Lines:

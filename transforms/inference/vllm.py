@@ -6,12 +6,13 @@ kept at once: a run that is killed loses only what had not finished.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from transforms.errors import ModelError
-from transforms.inference.engine import Completion, Failure, GenerateRequest, Response, VllmModel
+from transforms.inference.engine import Completion, GenerateRequest, Response, VllmModel, too_long
 from transforms.inference.quiet import quiet_libraries
 
 
@@ -53,15 +54,8 @@ class VllmEngine:
         engine = self._llm.llm_engine
         for position, request in enumerate(requests):
             ids = self._prompt_ids(request)
-            room = self._max_model_len - len(ids)
-            if room < request.sampling.max_tokens:  # vLLM would refuse the whole call
-                yield (
-                    position,
-                    Failure(
-                        "too_long",
-                        f"a prompt of {len(ids)} tokens leaves {room} of {self._max_model_len}, max_tokens is {request.sampling.max_tokens}",
-                    ),
-                )
+            if failure := too_long(len(ids), request.sampling.max_tokens, self._max_model_len):
+                yield position, failure  # vLLM would refuse the whole call
                 continue
             engine.add_request(str(position), {"prompt_token_ids": ids}, _sampling_params(request))
         while engine.has_unfinished_requests():
@@ -87,6 +81,7 @@ class VllmEngine:
 
 def _sampling_params(request: GenerateRequest) -> Any:
     from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
 
     sampling = request.sampling
     return SamplingParams(
@@ -94,6 +89,7 @@ def _sampling_params(request: GenerateRequest) -> Any:
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
         logprobs=0 if sampling.logprobs else None,  # 0: of the token that was drawn, and no others
+        structured_outputs=StructuredOutputsParams(json=json.loads(request.schema)) if request.schema else None,
     )
 
 

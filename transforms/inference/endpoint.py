@@ -1,0 +1,274 @@
+"""A server that speaks OpenAI's chat completions: vLLM serve, llama.cpp, Ollama, hosted APIs.
+
+Requests go out side by side, `concurrency` at a time and no faster than the limits per minute. What may pass is tried
+again, with growing random waits or as long as the server says (Retry-After): 408, 409, 429, 5xx, time-outs, dropped
+connections. What is wrong with one request is its Failure. What is wrong with all of them (no server, no key, no such
+model, no money) ends the run with a ModelError; the answers that came before are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+from aiolimiter import AsyncLimiter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from transforms.errors import ModelError
+from transforms.inference.engine import Completion, EndpointModel, Failure, GenerateRequest, Response
+
+MAX_WAIT_SECONDS = 60.0
+_CHARS_PER_TOKEN = 3  # a cautious guess before the server says
+_RETRIED = {408, 409, 429}
+_BACKOFF = wait_random_exponential(multiplier=1, max=MAX_WAIT_SECONDS)
+_TOO_LONG = ("context length", "context_length", "maximum context", "too long", "exceed_context_size")
+
+
+class _AgainError(Exception):
+    """An attempt that failed in a way that may pass."""
+
+    def __init__(self, failure: Failure, wait_seconds: float | None = None):
+        super().__init__(failure.message)
+        self.failure, self.wait_seconds = failure, wait_seconds
+
+
+class EndpointEngine:
+    """A server, and the pace at which it may be asked.
+
+    Raises:
+        ModelError: the key is not set; while running: nobody answers, or all requests would fail.
+    """
+
+    def __init__(self, model: EndpointModel):
+        self._model, self._key = model, model.api_key()
+        self._loop = asyncio.Runner()
+        self._limits = _limits(model)
+        self._num_answers = self._num_answer_tokens = 0
+        self._unreachable_since: float | None = None
+
+    def run(self, requests: Sequence[GenerateRequest]) -> Iterator[tuple[int, Response]]:
+        """Completions in the order in which they arrive."""
+        answers = self._answers(requests)
+        try:
+            while (found := self._loop.run(_next(answers))) is not None:
+                yield found
+        finally:
+            self._loop.run(_close(answers))
+
+    async def _answers(self, requests: Sequence[GenerateRequest]) -> AsyncGenerator[tuple[int, Response], None]:
+        timeout = httpx.Timeout(self._model.timeout_seconds, connect=min(20.0, self._model.timeout_seconds))
+        pool = httpx.Limits(max_connections=self._model.concurrency, max_keepalive_connections=self._model.concurrency)
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        slots = asyncio.Semaphore(self._model.concurrency)
+        async with httpx.AsyncClient(headers=headers, timeout=timeout, limits=pool) as client:
+
+            async def answer(position: int, request: GenerateRequest) -> tuple[int, Response]:
+                async with slots:
+                    return position, await self._answer(client, request)
+
+            tasks = [asyncio.create_task(answer(number, request)) for number, request in enumerate(requests)]
+            try:
+                for done in asyncio.as_completed(tasks):
+                    yield await done
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, client: httpx.AsyncClient, request: GenerateRequest) -> Response:
+        """The answer, after as many attempts as it takes within the deadline."""
+        await self._keep_pace(request)
+        last = Failure("timeout", f"no answer within deadline_seconds = {self._model.deadline_seconds:g}")
+        try:
+            async with asyncio.timeout(self._model.deadline_seconds):
+                async for attempt in AsyncRetrying(retry=retry_if_exception_type(_AgainError), wait=_wait):
+                    with attempt:
+                        if attempt.retry_state.attempt_number > 1:
+                            await self._keep_pace(request)
+                        try:
+                            return await self._attempt(client, request)
+                        except _AgainError as error:
+                            last = error.failure
+                            raise
+        except TimeoutError:
+            pass
+        return last
+
+    async def _keep_pace(self, request: GenerateRequest) -> None:
+        """Waits until the limits per minute allow another attempt."""
+        for limit, of_tokens in self._limits:
+            left = self._tokens_expected(request) if of_tokens else 1.0
+            while left > 0:
+                await limit.acquire(min(left, limit.max_rate))
+                left -= limit.max_rate
+
+    async def _attempt(self, client: httpx.AsyncClient, request: GenerateRequest) -> Response:
+        try:
+            reply = await client.post(f"{self._model.base_url.rstrip('/')}/chat/completions", json=self._body(request))
+        except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout):
+            raise _AgainError(Failure("timeout", f"no answer within {self._model.timeout_seconds:g} s")) from None
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+        self._unreachable_since = None
+        return self._read(reply, request)
+
+    def _unreachable(self, error: Exception) -> Exception:
+        """Another attempt, or the end of the run if nobody could be reached for too long."""
+        what, now = self._clean(f"{type(error).__name__}: {error}".rstrip(": ")), time.monotonic()
+        if self._unreachable_since is None:
+            self._unreachable_since = now
+        if now - self._unreachable_since >= self._model.unreachable_seconds:
+            return ModelError(
+                f"the server at {self._model.base_url} has not answered for {self._model.unreachable_seconds:g} s ({what}): "
+                "start it, or fix base_url, and run the command again; all finished answers are kept"
+            )
+        return _AgainError(Failure("connection", what))
+
+    def _read(self, reply: httpx.Response, request: GenerateRequest) -> Response:
+        try:
+            content = reply.json()
+        except ValueError:
+            content = None
+        error = content.get("error") if isinstance(content, dict) else None
+        if reply.status_code == 200 and not error:
+            completion = _completion(content, request)
+            if completion is None:
+                raise _AgainError(Failure("bad_response", self._clean(f"no completion: {reply.text[:200]}")))
+            self._num_answers += 1
+            self._num_answer_tokens += completion.num_tokens
+            return completion
+        return self._refused(reply, _message(error, content, reply), _code(error))
+
+    def _refused(self, reply: httpx.Response, message: str, code: str) -> Failure:
+        """What is wrong with one request. Raises _AgainError or ModelError for all else."""
+        status, where = reply.status_code, f"{self._model.model} at {self._model.base_url}"
+        message = self._clean(message)
+        if status == 200:  # some gateways put the error into a good answer
+            status = int(code) if code.isdecimal() else 500
+        if "insufficient_quota" in code or status == 402:
+            raise ModelError(f"{where}: the account has no credit left ({message}); all finished answers are kept")
+        if status in (401, 403):
+            named = f"the key in {self._model.api_key_env}" if self._model.api_key_env else "requests without a key"
+            raise ModelError(f"{where} refuses {named} ({status}: {message})")
+        if status == 404:
+            raise ModelError(f"{where}: no such model or address (404: {message})")
+        if status in _RETRIED or status >= 500:
+            kind = "rate_limited" if status == 429 else "timeout" if status == 408 else "server_error"
+            raise _AgainError(Failure(kind, f"{status}: {message}"), _retry_after(reply.headers))  # type: ignore[arg-type]
+        kind = "too_long" if any(text in message.lower() or text in code for text in _TOO_LONG) else "bad_request"
+        return Failure(kind, f"{status}: {message}")  # type: ignore[arg-type]
+
+    def _body(self, request: GenerateRequest) -> dict[str, Any]:
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "model": self._model.model,
+            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            self._model.max_tokens_key: sampling.max_tokens,
+        }
+        if sampling.logprobs:
+            body["logprobs"] = True
+        if request.schema:
+            schema = {"name": "answer", "schema": json.loads(request.schema), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body | self._model.extra_body
+
+    def _tokens_expected(self, request: GenerateRequest) -> float:
+        """Of prompt and answer; answers are guessed from those that came."""
+        prompt = sum(len(message.content) for message in request.messages) / _CHARS_PER_TOKEN
+        mean = self._num_answer_tokens / self._num_answers if self._num_answers else request.sampling.max_tokens
+        return prompt + mean
+
+    def _clean(self, text: str) -> str:
+        """One line without the key, which some servers repeat."""
+        text = " ".join(text.split())[:300]
+        return text.replace(self._key, "***") if self._key else text
+
+
+async def _next(answers: AsyncGenerator[tuple[int, Response], None]) -> tuple[int, Response] | None:
+    return await anext(answers, None)
+
+
+async def _close(answers: AsyncGenerator[tuple[int, Response], None]) -> None:
+    await answers.aclose()
+
+
+def _limits(model: EndpointModel) -> list[tuple[AsyncLimiter, bool]]:
+    """The limits per minute, each with whether it counts tokens. They are spread evenly: no burst uses up a minute's share."""
+    limits = []
+    if model.requests_per_minute:
+        limits.append((AsyncLimiter(1, 60 / model.requests_per_minute), False))
+    if model.tokens_per_minute:
+        limits.append((AsyncLimiter(model.tokens_per_minute / 12, 5), True))
+    return limits
+
+
+def _wait(state: RetryCallState) -> float:
+    """As long as the server said, and a little longer, so that not all come back at once; else a random, growing time."""
+    error = state.outcome.exception() if state.outcome else None
+    said = error.wait_seconds if isinstance(error, _AgainError) else None
+    backoff = float(_BACKOFF(state))
+    return backoff if said is None else said + min(backoff, 1.0)
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds, from a header that holds seconds, milliseconds or a date (RFC 9110, section 10.2.3)."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "").strip()
+        if not value:
+            continue
+        try:
+            seconds = float(value) * unit
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(value).timestamp() - time.time()
+            except ValueError:
+                continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    return None
+
+
+def _completion(content: Any, request: GenerateRequest) -> Completion | None:
+    """The first choice of a chat completion, or None if it is none."""
+    try:
+        choice = content["choices"][0]
+        message, usage = choice["message"], content.get("usage") or {}
+        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+        text = message.get("content") or ""
+        if not isinstance(text, str) or not isinstance(reasoning, str):
+            return None
+        logprob = None
+        if request.sampling.logprobs and choice.get("logprobs"):
+            logprob = math.fsum(float(token["logprob"]) for token in choice["logprobs"]["content"])
+        return Completion(
+            text=text,
+            finish_reason=str(choice.get("finish_reason") or "stop"),
+            num_prompt_tokens=int(usage.get("prompt_tokens") or 0),
+            num_tokens=int(usage.get("completion_tokens") or 0),
+            sum_logprob_nats=logprob,
+            reasoning=reasoning,
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _message(error: Any, content: Any, reply: httpx.Response) -> str:
+    """The server's words, wherever it put them."""
+    for found in (error, content):
+        if isinstance(found, dict):
+            found = found.get("message") or found.get("detail")
+        if isinstance(found, str) and found:
+            return found
+    return reply.text[:200] or reply.reason_phrase
+
+
+def _code(error: Any) -> str:
+    return str(error.get("code") or error.get("type") or "").lower() if isinstance(error, dict) else ""
