@@ -49,7 +49,7 @@ def main() -> None:
         source.begin({})
         for part in range(PARTS):
             source.write(part, ROWS, {"": schema.to_table(Trace, traces(part))}, [])
-        source.finish({}, PARTS, 1)
+        source.finish({}, PARTS)
         shards = [Shard(number, path) for number, path in enumerate(source.part_paths())]
         job = Job("segment", SegmentedTrace, read, partial(segment, config=Config()))  # type: ignore[arg-type]
         started = time.perf_counter()

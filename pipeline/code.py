@@ -30,6 +30,7 @@ def modules(stage: str, method: str = "") -> list[str]:
     waiting = [_file(f"{name}.stage") or _file(name)]
     waiting += [f"transforms/pruning/{method}.py"] if stage == "prune" else []
     waiting += [_file("transforms.inference.handler")] if stage in ASKING else []
+    waiting += [_file("transforms.imports")] if stage == "generate" else []
     found: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -154,6 +154,13 @@ class Params(Config):
                 else "generate.sampling.max_tokens",
                 f"must be below models.{self.generate.model}.max_model_len = {teacher.max_model_len}, which holds prompt and answer",
             )
+        if self.generate.imports and self.ingest.sources:
+            raise combination(
+                "ingest.sources",
+                "must be [] where generate.import is given: problems come with the traces, none is asked about",
+            )
+        if not self.generate.imports and not self.ingest.sources:
+            raise combination("ingest.sources", "must have at least one entry, or generate.import must")
         self._can_be_judged()
         if self.filter.method not in ("portfolio", *self.prune.methods):
             raise combination(
@@ -171,16 +178,23 @@ class Params(Config):
             )
         return self
 
+    def _needs_votes(self) -> bool:
+        """Whether the teacher will be asked about a problem that has no reference."""
+        return any(
+            source.kind != "reasoning_gym" and source.answer_kind != "code" and source.fields.answer is None
+            for source in self.ingest.sources
+        )
+
     def _can_be_judged(self) -> None:
         """Nothing is paid for that could never be kept."""
         if self.verify.reference == "vote":
-            if self.verify.vote.min_votes > self.generate.samples_per_problem:
+            if self.verify.vote.min_votes > self.generate.samples_per_problem and self._needs_votes():
                 raise combination(
                     "verify.vote.min_votes",
                     f"is more than generate.samples_per_problem = {self.generate.samples_per_problem}: nothing would ever be decided",
                 )
             return
-        for source in self.ingest.sources:
+        for source in (*self.ingest.sources, *self.generate.imports):
             if source.kind != "reasoning_gym" and source.answer_kind != "code" and source.fields.answer is None:
                 raise combination(
                     "verify.reference",
@@ -191,7 +205,7 @@ class Params(Config):
 # What each stage depends on, as dotted keys of params.yaml; `{…}` is replaced by that key's value.
 SECTIONS = {
     "models": ("base.round", "generate.model", "models"),
-    "ingest": ("base", "ingest"),
+    "ingest": ("base", "ingest", "generate.import"),
     "generate": ("base.round", "generate", "verify", "models.{generate.model}"),
     "verify": ("verify",),
     "segment": ("segment",),
@@ -206,7 +220,7 @@ SECTIONS = {
 
 def section(params: Params, stage: str, method: str = "") -> dict[str, Any]:
     """The values that `stage` depends on, by dotted key, as JSON values."""
-    values = params.model_dump(mode="json")
+    values = params.model_dump(mode="json", by_alias=True)
     values["prune"]["options"] = {name: params.prune.option(name).model_dump(mode="json") for name in METHODS}
     found = {}
     for key in SECTIONS[stage]:
@@ -280,9 +294,8 @@ def check_sandbox(params: Params) -> None:
         SandboxError: answers will be code, and there is no sandbox.
     """
     here = params.runner.name == "direct"  # else the workers judge, and their image has what they need
-    if here and any(
-        source.kind != "reasoning_gym" and source.answer_kind == "code" for source in params.ingest.sources
-    ):
+    given = (*params.ingest.sources, *params.generate.imports)
+    if here and any(source.kind != "reasoning_gym" and source.answer_kind == "code" for source in given):
         require(params.verify.allow_unsandboxed)
 
 

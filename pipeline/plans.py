@@ -15,7 +15,7 @@ import apache_beam as beam
 from pipeline import runner
 from pipeline.config import Params, section
 from pipeline.paths import FOLDERS, Paths
-from transforms import emit, filter, folders, generate, ingest, recheck, score, segment, sources
+from transforms import emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
 from transforms.folders import StageFolder, lineage
 from transforms.inference.engine import Exchange, Failure, TokenScores
 from transforms.pruning import METHODS, prune
@@ -84,6 +84,7 @@ def plan_ingest(context: Context, method: str) -> Iterator[Plan]:
     """problems/ from the sources."""
     base, config = context.params.base, context.params.ingest
     planned = [sources.plan(source, base.seed, base.shard_rows) for source in config.sources]
+    planned += _imports(context)
     benchmarks = [sources.plan(one, base.seed, base.shard_rows, "ingest.benchmarks")[1] for one in config.benchmarks]
     slices = [piece for pieces, _ in planned for piece in pieces]
     yield Plan(
@@ -98,8 +99,11 @@ def plan_ingest(context: Context, method: str) -> Iterator[Plan]:
 
 
 def plan_generate(context: Context, method: str) -> Iterator[Plan]:
-    """traces/ from problems/ and the teacher."""
+    """traces/ from problems/ and the teacher, or from files of traces."""
     config = context.params.generate
+    if config.imports:
+        yield _plan_import(context)
+        return
     job = Job(
         "generate",
         Trace,
@@ -110,6 +114,37 @@ def plan_generate(context: Context, method: str) -> Iterator[Plan]:
         num_outcomes=generate.num_samples,
     )
     yield _plan(context, "generate", job, ["problems"], ask=config.model, requests_per_row=config.samples_per_problem)
+
+
+def _plan_import(context: Context) -> Plan:
+    problems = StageFolder(context.paths.stage("problems"))
+    made_from = lineage({"problems": problems})
+    planned = _imports(context)
+    config = context.params.ingest
+    return Plan(
+        stage="generate",
+        folder=context.paths.stage("traces"),
+        job=Job(
+            "generate",
+            Trace,
+            partial(imports.read_rows, config=config),
+            partial(imports.traces, config=context.params.generate),
+            num_outcomes=imports.num_traces,
+        ),
+        shards=ingest.pack([piece for pieces, _ in planned for piece in pieces], context.params.base.shard_rows),
+        inputs={**made_from, "sources": [identity for _, identity in planned]},
+        config=section(context.params, "generate"),
+        prepare=imports.MatchProblems(problems.part_paths(), config),
+    )
+
+
+def _imports(context: Context) -> list[tuple[list[sources.Slice], dict[str, Any]]]:
+    """The slices and identities of the files of traces."""
+    base = context.params.base
+    return [
+        sources.plan(source, base.seed, base.shard_rows, "generate.import")
+        for source in context.params.generate.imports
+    ]
 
 
 def plan_verify(context: Context, method: str) -> Iterator[Plan]:

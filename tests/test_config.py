@@ -48,9 +48,22 @@ WRONG = [
         ["verify.reference = 'given'", "x has no references", "vote"],
     ),
     (
-        "verify={reference: vote, vote: {min_votes: 12}}",
-        ["verify.vote.min_votes = 12", "generate.samples_per_problem = "],
+        "generate.import=[{kind: jsonl, path: x.jsonl, layout: openr1}]",
+        ["generate.import.0.layout = 'openr1'", "no such layout; allowed: messages, openthoughts"],
     ),
+    (
+        "generate.import=[{kind: jsonl, path: x.jsonl, fields: {question: q}}]",
+        ["generate.import.0.fields", "fields must name the traces"],
+    ),
+    (
+        "generate.import=[{kind: jsonl, path: x.jsonl, layout: openr1_math, fields: {txt: y}}]",
+        ["generate.import.0.fields.txt = 'y'", "unknown key; did you mean 'text'"],
+    ),
+    (
+        "generate.import=[{kind: jsonl, path: x.jsonl, layout: openr1_math}]",
+        ["ingest.sources = [", "must be [] where generate.import is given"],
+    ),
+    ("generate.imports=[]", ["generate.imports = []", "unknown key; did you mean 'import'"]),
     ("verify.vote.min_agreement=2", ["verify.vote.min_agreement = 2", "less than or equal to 1"]),
     ("verify.reference=majority", ["verify.reference = 'majority'", "'given' or 'vote'"]),
     ("filter.num_examples=0", ["filter.num_examples = 0", "greater than or equal to 1"]),
@@ -108,6 +121,15 @@ def test_what_is_wrong_is_refused_in_one_line(override: str, parts: list[str]) -
     assert "\n" not in text
     for part in parts:
         assert part in text
+
+
+def test_a_vote_that_could_never_be_decided_is_refused_only_where_one_is_needed() -> None:
+    few = ["verify.reference=vote", "generate.samples_per_problem=1"]
+    assert load(str(REPO / "params.yaml"), few).generate.samples_per_problem == 1  # all have references
+    with pytest.raises(
+        ConfigError, match=r"verify\.vote\.min_votes = 2: is more than generate\.samples_per_problem = 1"
+    ):
+        load(str(REPO / "params.yaml"), [*few, "ingest.sources=[{kind: jsonl, path: x, fields: {answer: null}}]"])
 
 
 def test_overrides_reach_every_depth() -> None:

@@ -41,7 +41,7 @@ def play(
         if asked:
             (asked,) = ask_again([given], [exchanges], settings, Verify())
     found = list(traces(given, exchanges, settings, "m"))
-    assert len(found) == num_samples(exchanges)
+    assert len(found) == num_samples(given, exchanges)
     return found, rounds[:-1]
 
 

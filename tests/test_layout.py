@@ -76,7 +76,7 @@ def test_public_names_have_docstrings(path: Path) -> None:
             assert ast.get_docstring(node), f"{node.name} has no docstring"
 
 
-LOGIC = "types schema seeding segment traces score generate recheck verify verify.judge verify.workers verify.code verify.sandbox overlap pruning formats choice difficulty duplicates inference.engine"
+LOGIC = "types schema seeding segment traces loops score recheck verify verify.judge verify.workers verify.code verify.sandbox overlap pruning formats choice difficulty duplicates inference.engine inference.structured"
 
 
 def test_logic_does_not_bring_beam() -> None:

@@ -18,9 +18,10 @@ class Config(BaseModel):
     @classmethod
     def _known_keys_only(cls, values: Any) -> Any:
         if isinstance(values, dict):
+            names = [field.alias or name for name, field in cls.model_fields.items()]
             for key in values:
-                if key not in cls.model_fields:
-                    raise unknown_key(str(key), list(cls.model_fields))
+                if key not in names:
+                    raise unknown_key(str(key), names)
         return values
 
 

@@ -12,15 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from transforms import verify
 from transforms.configuration import Config as BaseConfig
 from transforms.configuration import combination
 from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, Request, Sampling, failed
+from transforms.ingest import check_names
 from transforms.loops import repeated_loop
+from transforms.sources import TraceSource
 from transforms.traces import Thinking, Unparsable, split_thinking
 from transforms.types import Drop, DropReason, Message, Outcome, Problem, Trace, drop, with_instruction
 
@@ -38,7 +40,8 @@ class Config(BaseConfig):
     """`instruction` follows the question in the prompt, `code_instruction` where code is asked for.
 
     `on_length`: what to do with a trace cut at max_tokens; `retry` asks again with twice the room, up to
-    `max_retry_tokens`. `drop_loops`: whether a trace that repeats itself to its end is dropped.
+    `max_retry_tokens`. `drop_loops`: whether a trace that repeats itself to its end is dropped. `import`: files of traces
+    that are taken in place of the teacher's.
     """
 
     model: str = Field("teacher", min_length=1)
@@ -51,6 +54,13 @@ class Config(BaseConfig):
     drop_loops: bool = True
     resample_until: ResampleUntil | None = None
     thinking: Thinking = "auto"
+    imports: tuple[TraceSource, ...] = Field((), strict=False, alias="import")
+
+    @field_validator("imports")
+    @classmethod
+    def _distinct_names(cls, imports: tuple[Any, ...]) -> tuple[Any, ...]:
+        check_names(imports, "generate.import")
+        return imports
 
     @model_validator(mode="after")
     def _bounded(self) -> Config:
@@ -88,12 +98,12 @@ def ask_again(
     longer = [_longer(asked, config) for asked in exchanges]
     unsolved = _unsolved(problems, exchanges, config, judging) if config.resample_until else set()
     return [
-        more or (_more(problem, num_samples(asked), config) if number in unsolved else [])
+        more or (_more(problem, num_samples(problem, asked), config) if number in unsolved else [])
         for number, (problem, asked, more) in enumerate(zip(problems, exchanges, longer, strict=True))
     ]
 
 
-def num_samples(exchanges: list[Exchange]) -> int:
+def num_samples(problem: Problem, exchanges: list[Exchange]) -> int:
     """Different samples that were asked for; one that was asked again with more room is one."""
     return len(_last_attempts(exchanges))
 
@@ -101,7 +111,7 @@ def num_samples(exchanges: list[Exchange]) -> int:
 def traces(problem: Problem, exchanges: list[Exchange], config: Config, model: str) -> Iterator[Trace | Drop]:
     """One trace or drop for each sample, from its last attempt."""
     for sample, exchange in sorted(_last_attempts(exchanges).items()):
-        yield _trace(problem, sample, exchange.response, config, model)  # type: ignore[arg-type]
+        yield to_trace(problem, sample, exchange.response, config, model)  # type: ignore[arg-type]
 
 
 def _samples(problem: Problem, samples: range, config: Config) -> list[GenerateRequest]:
@@ -155,7 +165,10 @@ def _more(problem: Problem, asked: int, config: Config) -> list[Request]:
     return list(_samples(problem, range(asked, until), config))
 
 
-def _trace(problem: Problem, sample: int, completion: Completion | Failure, config: Config, model: str) -> Trace | Drop:
+def to_trace(
+    problem: Problem, sample: int, completion: Completion | Failure, config: Config, model: str
+) -> Trace | Drop:
+    """One sample of a problem, or why it is no trace."""
     name = f"{problem.id}/{sample}"
     if isinstance(completion, Failure):
         return failed(name, "generate", completion)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import zip_longest
@@ -28,9 +28,11 @@ from transforms.folders import canonical_json
 from transforms.overlap import Config as OverlapConfig
 from transforms.overlap import Index
 from transforms.shards import AttachNotes, Guarded, Mark, Shard
-from transforms.sources import Benchmark, Raw, Slice, Source
+from transforms.sources import Benchmark, Raw, Slice, Source, TraceRow
 from transforms.sources.base import MAX_ROWS
+from transforms.sources.traces import TraceTable
 from transforms.types import CodeTests, Drop, DropReason, Problem, drop
+from transforms.verify.extract import final_answer
 from transforms.verify.options import LETTERS, option_letter
 
 MAX_ID_CHARS = 200
@@ -42,7 +44,7 @@ class Config(BaseConfig):
     A problem that overlaps a question of `benchmarks` is dropped; `overlap` has the rule.
     """
 
-    sources: tuple[Source, ...] = Field(min_length=1, strict=False)
+    sources: tuple[Source, ...] = Field(strict=False)
     max_question_chars: int = Field(20_000, ge=1)
     benchmarks: tuple[Benchmark, ...] = Field((), strict=False)
     overlap: OverlapConfig = OverlapConfig()
@@ -58,21 +60,28 @@ class Config(BaseConfig):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Config:
-        names = [sources.source_name(source) for source in self.sources]
-        for number, name in enumerate(names):
-            if name in names[:number]:
-                raise combination(
-                    f"ingest.sources.{number}.name",
-                    f"{name!r} is taken by an earlier source; give each source a name of its own",
-                )
+        check_names(self.sources, "ingest.sources")
         return self
+
+
+def check_names(given: Sequence[Any], key: str) -> None:
+    """Raises a validation error if two sources have the same name."""
+    names = [sources.source_name(source) for source in given]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise combination(
+                f"{key}.{number}.name", f"{name!r} is taken by an earlier source; give each source a name of its own"
+            )
 
 
 def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
     """The rows of a shard's slices as problems or drops."""
     for piece in shard.source:
         for raw in sources.read(piece):
-            yield raw if isinstance(raw, Drop) else to_problem(piece, raw, config)
+            if isinstance(raw, Drop):
+                yield raw
+            else:
+                yield to_problem(piece, raw.raw if isinstance(raw, TraceRow) else raw, config)
 
 
 @lru_cache(maxsize=1)  # once for each process
@@ -81,7 +90,8 @@ def _benchmark_index(benchmarks: tuple[Any, ...], rule: OverlapConfig) -> Index:
     rows = []
     for benchmark in benchmarks:
         pieces, _ = sources.plan(benchmark, 0, MAX_ROWS, "ingest.benchmarks")
-        for raw in (raw for piece in pieces for raw in sources.read(piece)):
+        read: Iterator[Any] = (raw for piece in pieces for raw in sources.read(piece))
+        for raw in read:
             if isinstance(raw, Drop) or not isinstance(raw.question, str):
                 name = raw.id if isinstance(raw, Drop) else sources.row_name(pieces[0], raw.row)
                 raise InputError(
@@ -112,10 +122,10 @@ class _UnusableError(Exception):
 def to_problem(piece: Slice, raw: Raw, config: Config) -> Problem | Drop:
     """One row as a problem, or why it is none."""
     source, name = piece.source, sources.row_name(piece, raw.row)
-    generated = source.kind == "reasoning_gym"
+    generated, recorded = source.kind == "reasoning_gym", isinstance(source, TraceTable)
     kind = "reasoning_gym" if generated else source.answer_kind
     try:
-        if not generated and source.fields.id is not None:
+        if not generated and source.fields.id is not None and not (recorded and raw.id is None):
             name = _identifier(raw.id, source.fields.id)
         options = _options(raw.options) if raw.options is not None else ()
         answer, *accepted = _answers(
@@ -124,6 +134,7 @@ def to_problem(piece: Slice, raw: Raw, config: Config) -> Problem | Drop:
             kind,
             options,
             generated or source.fields.answer is not None,
+            recorded and source.answer_is == "solution",
         )
         problem = Problem(
             id=name,
@@ -155,12 +166,18 @@ def _question(value: Any, max_chars: int) -> str:
     return value
 
 
-def _answers(value: Any, after: str | None, kind: str, options: tuple[str, ...], wanted: bool) -> list[str]:
+def _answers(
+    value: Any, after: str | None, kind: str, options: tuple[str, ...], wanted: bool, solution: bool
+) -> list[str]:
     """The reference answer first, then others that are accepted; [""] where there is none, as the source says."""
     if not wanted:
         return [""]
     if kind == "code":  # a reference solution; its tests decide
         return [sources.as_text(value) or ""]
+    if solution and isinstance(value, str):
+        stated = final_answer(value)
+        bare = value if len(value.strip().splitlines()) == 1 else None  # the answer and no more
+        value = stated.answer if stated else bare
     values = value if isinstance(value, list) and value else [value]
     return [_answer(one, after, kind, options) for one in values]
 
@@ -278,6 +295,7 @@ class MarkRepeats(beam.PTransform):
 def _keys(shard: Shard, config: Config) -> Iterator[Any]:
     """(id, (shard, row, question)), and a mark for each overlap; ids and questions as checksums."""
     index = _benchmark_index(config.benchmarks, config.overlap) if config.benchmarks else None
+    is_trace = any(isinstance(piece.source, TraceTable) for piece in shard.source)
     for row, problem in enumerate(read_problems(shard, config)):
         if not isinstance(problem, Problem):
             continue
@@ -285,22 +303,30 @@ def _keys(shard: Shard, config: Config) -> Iterator[Any]:
             mark = Mark(DropReason.BENCHMARK_OVERLAP, hit.describe())
             yield beam.pvalue.TaggedOutput("overlaps", (shard.number, (row, mark)))
         else:
-            question = " ".join(problem.question.casefold().split())
-            yield _digest(problem.id), (shard.number, row, _digest(question))
+            yield _digest(problem.id), (shard.number, row, question_digest(problem), is_trace)
 
 
-def _first_by_id(group: tuple[bytes, Iterable[tuple[int, int, bytes]]]) -> Iterator[Any]:
-    (shard, row, question), *repeats = sorted(group[1])
-    yield question, (shard, row)
-    for index, number, _ in repeats:
-        mark = Mark(DropReason.DUPLICATE_ID, f"the same id as row {row} of part {shard}")
+def question_digest(problem: Problem) -> bytes:
+    """Equal for questions that are the same up to case and spaces."""
+    return _digest(" ".join(problem.question.casefold().split()))
+
+
+def _first_by_id(group: tuple[bytes, Iterable[tuple[int, int, bytes, bool]]]) -> Iterator[Any]:
+    (shard, row, question, is_trace), *repeats = sorted(group[1])
+    yield question, (shard, row, is_trace)
+    for index, number, other, also_trace in repeats:
+        reason = DropReason.SAME_PROBLEM if also_trace and other == question else DropReason.DUPLICATE_ID
+        mark = Mark(reason, f"the same id as row {row} of part {shard}")
         yield beam.pvalue.TaggedOutput("repeated", (index, (number, mark)))
 
 
-def _repeated_questions(group: tuple[bytes, Iterable[tuple[int, int]]]) -> Iterator[tuple[int, tuple[int, Mark]]]:
-    (shard, row), *repeats = sorted(group[1])
-    for index, number in repeats:
-        yield index, (number, Mark(DropReason.DUPLICATE_QUESTION, f"the same question as row {row} of part {shard}"))
+def _repeated_questions(
+    group: tuple[bytes, Iterable[tuple[int, int, bool]]],
+) -> Iterator[tuple[int, tuple[int, Mark]]]:
+    (shard, row, _), *repeats = sorted(group[1])
+    for index, number, is_trace in repeats:
+        reason = DropReason.SAME_PROBLEM if is_trace else DropReason.DUPLICATE_QUESTION
+        yield index, (number, Mark(reason, f"the same question as row {row} of part {shard}"))
 
 
 def _digest(text: str) -> bytes:

@@ -28,6 +28,9 @@ class DropReason(StrEnum):
     TOO_LONG = "too_long"
     DUPLICATE_ID = "duplicate_id"
     DUPLICATE_QUESTION = "duplicate_question"
+    SAME_PROBLEM = "same_problem"  # the row has another trace of a problem that is there
+    PROBLEM_DROPPED = "problem_dropped"  # the trace's problem was dropped by ingest
+    OTHER_REFERENCE = "other_reference"  # the trace's problem is there with another reference
     REQUEST_FAILED = "request_failed"  # the engine gave an error for this request
     EMPTY_TEXT = "empty_text"  # the model said nothing, or thought nothing
     TRUNCATED = "truncated"  # the model ran into its token limit
@@ -125,6 +128,8 @@ class Trace:
     num_tokens: int
     mean_logprob_nats_per_token: float = math.nan  # of the teacher's own tokens; NaN where it does not say
     raw_reasoning: str = ""
+    origin: str = ""  # of an imported trace: its id there, or its file and row
+    recorded: str = ""  # what its source says of it: correct | incorrect
 
 
 class Outcome(StrEnum):

@@ -13,15 +13,20 @@ from typing import Any
 from transforms.errors import InputError
 from transforms.sources import gym, jsonl, tables
 from transforms.sources.base import Benchmark, Fields, Jsonl, Planned, Raw, Slice, Source, as_text, row_name
+from transforms.sources.traces import LAYOUTS, RecordedTrace, TraceRow, TraceSource
 from transforms.types import Drop
 
 __all__ = [
+    "LAYOUTS",
     "Benchmark",
     "Fields",
     "Jsonl",
     "Raw",
+    "RecordedTrace",
     "Slice",
     "Source",
+    "TraceRow",
+    "TraceSource",
     "as_text",
     "plan",
     "read",
@@ -35,7 +40,7 @@ _PLANNERS: dict[str, Callable[[Any, str, int, int], Planned]] = {
     "parquet": tables.plan_parquet,
     "huggingface": tables.plan_hub,
 }
-_READERS: dict[str, Callable[[Slice], Iterator[Raw | Drop]]] = {
+_READERS: dict[str, Callable[[Slice], Iterator[Raw | TraceRow | Drop]]] = {
     "reasoning_gym": gym.read,
     "jsonl": jsonl.read,
     "parquet": tables.read_parquet,
@@ -74,6 +79,6 @@ def plan(source: Any, seed: int, shard_rows: int, key: str = "ingest.sources") -
     return slices, {"name": name, "rows": planned.num_rows, **planned.identity}
 
 
-def read(piece: Slice) -> Iterator[Raw | Drop]:
+def read(piece: Slice) -> Iterator[Raw | TraceRow | Drop]:
     """The rows of a slice; a drop for each that cannot be read."""
     return _READERS[piece.source.kind](piece)

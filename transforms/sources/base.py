@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -62,6 +64,18 @@ class Table(BaseConfig):
             )
         return self
 
+    def columns(self) -> dict[str, str]:
+        """The columns that must be there, by role."""
+        return {role: column for role, column in self.fields.model_dump().items() if column is not None}
+
+    def row(self, row: int, values: Mapping[str, Any]) -> Raw | Unreadable:
+        """A row of the table, or why it is none; numbers as `as_text` writes them."""
+        columns = self.columns()
+        for column in columns.values():
+            if column not in values:
+                return Unreadable(DropReason.MISSING_FIELD, f"no field {column!r}")
+        return Raw(row, **{"answer": None} | {role: values[column] for role, column in columns.items()})
+
 
 class ReasoningGym(BaseConfig):
     """Generated problems. `config` is the dataset's own; `seed` is base.seed unless given."""
@@ -89,13 +103,14 @@ class Parquet(Table):
 
 
 class HuggingFace(Table):
-    """A dataset by hub id, or a folder that `datasets.load_dataset` reads."""
+    """A dataset by hub id, or a folder that `datasets.load_dataset` reads. `streaming`: row by row, without keeping it."""
 
     kind: Literal["huggingface"]
     path: str = Field(min_length=1)
     subset: str | None = None
     split: str = "train"
     revision: str | None = None
+    streaming: bool = False
 
 
 Source = Annotated[ReasoningGym | Jsonl | Parquet | HuggingFace, Field(discriminator="kind")]
@@ -121,6 +136,13 @@ class Planned(NamedTuple):
     identity: dict[str, Any]
 
 
+class Unreadable(NamedTuple):
+    """Why a row cannot be used."""
+
+    reason: DropReason
+    detail: str
+
+
 class Raw(NamedTuple):
     """A row as its source has it: the value of each role of `Fields` that the source names."""
 
@@ -141,6 +163,29 @@ def evenly(num_rows: int, shard_rows: int, identity: dict[str, Any]) -> Planned:
     return Planned([(start, 0) for start in range(0, num_rows, shard_rows)], num_rows, identity)
 
 
+_READING: dict[str, tuple[int, Iterator[Any]]] = {}  # source → the next row, and the reader that stands there
+atexit.register(_READING.clear)
+
+
+def in_order(name: str, open_rows: Callable[[], Iterator[Any]], start: int, stop: int) -> Iterator[tuple[int, Any]]:
+    """Rows `start` to `stop` of what can only be read from its start, each with its number.
+
+    The reader is kept for the slice that follows, so that slices in order cost one pass in all. One reader a process:
+    each has a file open.
+    """
+    there, rows = _READING.get(name, (0, iter(())))
+    if there == 0 or there > start:
+        there, rows = 0, open_rows()
+    _READING.clear()
+    for number, row in enumerate(rows, start=there):
+        if number + 1 == stop:
+            _READING[name] = (stop, rows)
+        if number >= start:
+            yield number, row
+        if number + 1 == stop:
+            return
+
+
 def row_name(piece: Slice, row: int) -> str:
     """The id of a row that has none of its own."""
     return f"{piece.name}-{row:06d}"
@@ -151,17 +196,13 @@ def unreadable(piece: Slice, row: int, reason: DropReason, detail: str) -> Drop:
     return drop(row_name(piece, row), "ingest", reason, detail)
 
 
-def from_columns(piece: Slice, row: int, values: dict[str, Any]) -> Raw | Drop:
-    """A row of a table; numbers as `as_text` writes them."""
-    fields = piece.source.fields
-    for column in fields.columns():
-        if column not in values:
-            return unreadable(piece, row, DropReason.MISSING_FIELD, f"no field {column!r}")
-    return Raw(
-        row,
-        **{role: values[column] for role, column in fields.model_dump().items() if column is not None}
-        | ({} if fields.answer else {"answer": None}),
-    )
+def from_columns(piece: Slice, row: int, values: dict[str, Any]) -> Any:
+    """A row of a table as its source reads it (`Raw`, or a `TraceRow`), or a drop, by its own id where it has one."""
+    found = piece.source.row(row, values)
+    if not isinstance(found, Unreadable):
+        return found
+    own = as_text(values.get(piece.source.fields.id or ""))
+    return drop(own, "ingest", *found) if own else unreadable(piece, row, *found)
 
 
 def as_text(value: Any) -> str | None:
@@ -177,10 +218,10 @@ def as_text(value: Any) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def check_fields(source: Table, label: str, there: set[str], where: str) -> None:
+def check_fields(source: Any, label: str, there: set[str], where: str) -> None:
     """Raises InputError if a named column is not `there`."""
-    for role, column in source.fields.model_dump().items():
-        if column is not None and column not in there:
+    for role, column in source.columns().items():
+        if column not in there:
             without = "; where there are no references, fields.answer: null" if role == "answer" else ""
             raise InputError(
                 f"{label} has no field {column!r} (fields.{role}) {where}; its fields: {', '.join(sorted(there))}{without}"

@@ -6,14 +6,15 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from transforms import storage
 from transforms.errors import InputError
-from transforms.sources.base import Jsonl, Planned, Raw, Slice, check_fields, from_columns, unreadable
-from transforms.types import Drop, DropReason
+from transforms.sources.base import Jsonl, Planned, Slice, check_fields, from_columns, in_order, unreadable
+from transforms.types import DropReason
 
 MAX_LINE_BYTES = 64 << 20
 _PEEK_ROWS = 100
@@ -43,14 +44,15 @@ def plan(source: Jsonl, label: str, seed: int, shard_rows: int) -> Planned:
     )
 
 
-def read(piece: Slice) -> Iterator[Raw | Drop]:
-    """The rows of a slice; a compressed file is read from its start."""
-    first = 0 if _codec(piece.source.path) else piece.start
-    for row, (_, line) in enumerate(_lines(piece.source.path, piece.offset), start=first):
-        if row >= piece.stop:
-            return
-        if row >= piece.start:
-            yield _row(piece, row, line)
+def read(piece: Slice) -> Iterator[Any]:
+    """The rows of a slice. In a compressed file one has to read up to it; reading goes on where the slice before ended."""
+    path = piece.source.path
+    if not _codec(path):
+        numbered = enumerate(_lines(path, piece.offset), start=piece.start)
+        yield from (_row(piece, row, line) for row, (_, line) in islice(numbered, piece.stop - piece.start))
+        return
+    for row, (_, line) in in_order(path, lambda: _lines(path), piece.start, piece.stop):
+        yield _row(piece, row, line)
 
 
 def _codec(path: str) -> str | None:
@@ -82,7 +84,7 @@ def _lines(path: str, offset: int = 0) -> Iterator[tuple[int, bytes | None]]:
         raise InputError(f"cannot read {path}: {error}") from error
 
 
-def _row(piece: Slice, row: int, line: bytes | None) -> Raw | Drop:
+def _row(piece: Slice, row: int, line: bytes | None) -> Any:
     if line is None:
         return unreadable(piece, row, DropReason.TOO_LONG, f"the line is longer than {MAX_LINE_BYTES} bytes")
     try:

@@ -14,17 +14,16 @@ import pyarrow.parquet as pq
 from transforms import storage
 from transforms.errors import InputError
 from transforms.sources.base import (
-    HuggingFace,
     Parquet,
     Planned,
-    Raw,
     Slice,
     check_fields,
     evenly,
     from_columns,
+    in_order,
     unreadable,
 )
-from transforms.types import Drop, DropReason
+from transforms.types import DropReason
 
 _BATCH_ROWS = 256
 
@@ -39,13 +38,14 @@ def plan_parquet(source: Parquet, label: str, seed: int, shard_rows: int) -> Pla
     return evenly(num_rows, shard_rows, identity)
 
 
-def read_parquet(piece: Slice) -> Iterator[Raw | Drop]:
+def read_parquet(piece: Slice) -> Iterator[Any]:
     """The rows of a slice. Raises InputError if the file is damaged."""
     path, columns = piece.source.path, piece.source.fields.columns()
     with storage.open_read(path) as file:
-        start = 0
         try:
-            for batch in _parquet(path, file).iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+            parquet = _parquet(path, file)
+            start, groups = _groups(parquet.metadata, piece.start, piece.stop)
+            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=columns):
                 first, last = max(piece.start - start, 0), min(piece.stop - start, batch.num_rows)
                 if first < last:
                     yield from _rows(piece, start + first, batch.slice(first, last - first))
@@ -56,6 +56,19 @@ def read_parquet(piece: Slice) -> Iterator[Raw | Drop]:
             raise InputError(f"cannot read {path}: {error}") from error
 
 
+def _groups(metadata: Any, start: int, stop: int) -> tuple[int, list[int]]:
+    """(the row where the first of them starts, the row groups that hold rows `start` to `stop`)."""
+    groups: list[int] = []
+    first = row = 0
+    for number in range(metadata.num_row_groups):
+        after = row + metadata.row_group(number).num_rows
+        if row < stop and after > start:
+            first = first if groups else row
+            groups.append(number)
+        row = after
+    return first, groups
+
+
 def _parquet(path: str, file: BinaryIO) -> Any:
     try:
         return pq.ParquetFile(file)
@@ -63,7 +76,7 @@ def _parquet(path: str, file: BinaryIO) -> Any:
         raise InputError(f"cannot read {path}: {error}") from error
 
 
-def _rows(piece: Slice, start: int, batch: pa.RecordBatch) -> Iterator[Raw | Drop]:
+def _rows(piece: Slice, start: int, batch: pa.RecordBatch) -> Iterator[Any]:
     """Rows of a batch. Text is decoded here, row by row: Arrow would fail for all rows where one is no UTF-8."""
     columns = {name: _values(batch.column(name)) for name in batch.schema.names}
     for number in range(batch.num_rows):
@@ -91,30 +104,46 @@ def _decoded(value: Any) -> Any:
     return value.decode("utf-8") if isinstance(value, _Text) else value
 
 
-def plan_hub(source: HuggingFace, label: str, seed: int, shard_rows: int) -> Planned:
+def plan_hub(source: Any, label: str, seed: int, shard_rows: int) -> Planned:
     """Raises InputError if it cannot be loaded or lacks a column. Its identity is the content of its columns."""
     dataset = _hub(source)
-    check_fields(source, label, set(dataset.column_names), "in its schema")
-    digest = hashlib.sha256()
-    for row in dataset.select_columns(source.fields.columns()):
+    check_fields(source, label, set(dataset.column_names or []), "in its schema")
+    digest, num_rows = hashlib.sha256(), 0
+    for row in _columns(dataset, source):
         digest.update(json.dumps(row, sort_keys=True, default=str).encode())
-    return evenly(len(dataset), shard_rows, {"path": os.path.basename(source.path), "sha256": digest.hexdigest()})
+        num_rows += 1
+    return evenly(num_rows, shard_rows, {"path": os.path.basename(source.path), "sha256": digest.hexdigest()})
 
 
-def read_hub(piece: Slice) -> Iterator[Raw | Drop]:
+def read_hub(piece: Slice) -> Iterator[Any]:
     """The rows of a slice."""
-    rows = _hub(piece.source).select_columns(piece.source.fields.columns()).select(range(piece.start, piece.stop))
-    for number, values in enumerate(rows, start=piece.start):
+    rows = _columns(_hub(piece.source), piece.source)
+    if hasattr(rows, "select"):
+        numbered = enumerate(rows.select(range(piece.start, piece.stop)), start=piece.start)
+    else:  # streamed: there is no way but from the start
+        numbered = in_order(piece.name, lambda: iter(rows), piece.start, piece.stop)  # type: ignore[assignment]
+    for number, values in numbered:
         yield from_columns(piece, number, values)
 
 
-def _hub(source: HuggingFace) -> Any:
+def _columns(dataset: Any, source: Any) -> Any:
+    """The dataset's columns that are read."""
+    return dataset.select_columns([name for name in source.fields.columns() if name in (dataset.column_names or [])])
+
+
+def _hub(source: Any) -> Any:
     import datasets
     from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(source.path, source.subset, split=source.split, revision=source.revision)
+        return datasets.load_dataset(
+            source.path,
+            source.subset,
+            split=source.split,
+            revision=source.revision,
+            streaming=source.streaming,
+        )
     except (OSError, ValueError, DatasetNotFoundError, DatasetGenerationError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
