@@ -166,6 +166,19 @@ def test_log_probabilities_and_schemas_are_asked_for(serve: Any) -> None:
     assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
 
 
+def test_a_server_without_response_format_gets_the_schema_in_the_prompt(serve: Any) -> None:
+    def script(body: dict[str, Any], attempt: int) -> Reply:
+        if "response_format" in body:
+            return 400, {}, {"error": {"message": "unknown field response_format"}}
+        return 200, {}, completion('```json\n{"a": 1}\n```')
+
+    server = serve(script)
+    found = ask(EndpointEngine(model(server.url, concurrency=1)), requests(2, schema='{"type": "object"}'))
+    assert [one.text for one in found if isinstance(one, Completion)] == ['{"a": 1}'] * 2
+    assert ["response_format" in body for body in server.bodies] == [True, False, False]
+    assert '{"type": "object"}' in server.bodies[1]["messages"][-1]["content"]
+
+
 PASSING: dict[str, Callable[[int], Reply]] = {
     "throttled": lambda attempt: (429, {"Retry-After": "0"}, {"error": {"message": "slow down"}}),
     "overloaded": lambda attempt: (503, {"retry-after-ms": "1"}, "busy"),

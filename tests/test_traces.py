@@ -5,10 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from itertools import islice
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.conftest import shared
+from tests.conftest import REPO, shared
 from transforms.traces import Parts, Unparsable, split_thinking
 from transforms.types import DropReason
 
@@ -57,6 +61,133 @@ def test_what_cannot_be_parsed_says_why(raw: str, mode: str, reason: DropReason)
     found = split_thinking(raw, mode)  # type: ignore[arg-type]
     assert isinstance(found, Unparsable)
     assert found.reason == reason
+
+
+# One of each family, in the shape of its chat template or of the parser that its servers use (docs/generate.md).
+SHAPES = {
+    "DeepSeek-R1": "2 + 3 = 5\n</think>\n\nIt is 5.<｜end▁of▁sentence｜>",
+    "Qwen3": "<think>\n2 + 3 = 5\n</think>\n\nIt is 5.<|im_end|>\n<|endoftext|>",
+    "MiniMax M3": "<mm:think>2 + 3 = 5</mm:think>It is 5.",
+    "Hunyuan": "<think>\n2 + 3 = 5\n</think>\n<answer>\nIt is 5.\n</answer>",
+    "R1-zero": "2 + 3 = 5</think> <answer>It is 5.</answer>",
+    "ERNIE": "2 + 3 = 5\n</think>\n\n<response>\nIt is 5.\n</response>\n",
+    "OpenThoughts": "<|begin_of_thought|>\n\n2 + 3 = 5\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\nIt is 5.\n\n<|end_of_solution|>",
+    "OpenThoughts, its end left out": "<|begin_of_thought|>2 + 3 = 5<|end_of_thought|>\n\n<|begin_of_solution|>It is 5.",
+    "Magistral": "[THINK]2 + 3 = 5[/THINK]It is 5.</s>",
+    "Seed-OSS": "<seed:think>\n2 + 3 = 5\n</seed:think>\nIt is 5.<seed:eos>",
+    "Kimi-VL": "◁think▷2 + 3 = 5◁/think▷It is 5.",
+    "Kimi K3": "<|open|>think<|sep|>2 + 3 = 5<|close|>think<|sep|><|open|>response<|sep|>It is 5.<|close|>response<|sep|>",
+    "Cohere": "<|START_THINKING|>2 + 3 = 5<|END_THINKING|><|START_RESPONSE|>It is 5.<|END_RESPONSE|><|END_OF_TURN_TOKEN|>",
+    "Cohere, opened by the prompt": "2 + 3 = 5<|END_THINKING|><|START_TEXT|>It is 5.<|END_TEXT|>",
+    "Gemma": "<|channel>thought\n2 + 3 = 5<channel|>It is 5.<turn|>",
+    "gpt-oss": "<|channel|>analysis<|message|>2 + 3 = 5<|end|><|start|>assistant<|channel|>final<|message|>It is 5.<|return|>",
+    "s1": "<|im_start|>think\n2 + 3 = 5\n<|im_start|>answer\nIt is 5.<|im_end|>",
+    "s1, without special tokens": "think\n2 + 3 = 5\nanswer\nIt is 5.",
+    "Granite": "Here is my thought process: 2 + 3 = 5 Here is my response: It is 5.",
+    "tags of other names": "<reasoning>2 + 3 = 5</reasoning><answer>It is 5.</answer>",
+}
+
+
+@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("mode", ["auto", "tags"])
+def test_the_shapes_of_many_families(family: str, mode: str) -> None:
+    assert split_thinking(SHAPES[family], mode) == Parts("2 + 3 = 5", "It is 5.")  # type: ignore[arg-type]
+
+
+def test_several_messages_of_analysis_are_one_thinking() -> None:
+    raw = "<|channel|>analysis<|message|>2 + 3<|end|><|start|>assistant<|channel|>analysis<|message|>= 5<|end|><|start|>assistant<|channel|>final<|message|>5"
+    assert split_thinking(raw) == Parts("2 + 3\n\n= 5", "5")
+
+
+def test_what_a_server_gives_beside_the_text_is_the_thinking() -> None:
+    assert split_thinking("It is 5.<|im_end|>", "auto", "math", "2 + 3 = 5\n") == Parts("2 + 3 = 5", "It is 5.")
+    assert split_thinking("It is 5.", "field", "math", "2 + 3 = 5") == Parts("2 + 3 = 5", "It is 5.")
+    for raw, reasoning, reason in (
+        ("It is 5.", " ", "empty_text"),
+        ("", "2 + 3", "no_final_answer"),
+        ("5</think>", "a", "broken_tags"),
+    ):
+        found = split_thinking(raw, "field", "math", reasoning)
+        assert isinstance(found, Unparsable)
+        assert found.reason == reason
+
+
+def test_where_thinking_was_off_the_text_is_read_as_without_marks() -> None:
+    assert split_thinking("<think>\n\n</think>\n\n2 + 3 = 5.\n\nSo \\boxed{5}") == Parts("2 + 3 = 5.", "So \\boxed{5}")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "<think>\n2 + 3 = 5, and",
+        "think\n2 + 3 = 5, and",
+        "<|channel|>analysis<|message|>2 + 3",
+        "<|begin_of_thought|>2 + 3 = \\boxed{5}",
+        "[THINK]So \\boxed{5}",
+    ],
+)
+def test_thinking_that_never_ended_has_no_answer(raw: str) -> None:
+    found = split_thinking(raw)
+    assert isinstance(found, Unparsable)
+    assert found.reason == DropReason.NO_FINAL_ANSWER
+
+
+def test_plain_words_are_no_marks_in_the_middle_of_a_text() -> None:
+    raw = "We sum.\n\nHere is my response: it grows.\nanswer\n\nSo \\boxed{5}."
+    assert split_thinking(raw) == Parts("We sum.\n\nHere is my response: it grows.\nanswer", "So \\boxed{5}.")
+
+
+GOLDEN = [json.loads(line) for line in (REPO / "tests" / "golden" / "thinking.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: f"{case['family']} {case.get('row', '')}".strip())
+def test_golden_real_responses(case: dict[str, Any]) -> None:
+    """Real responses of seven families; where each is cut was checked by eye."""
+    raw = case.get("raw") or real_response(case["file"], case["row"])
+    parts = split_thinking(raw)
+    if "reason" in case:
+        assert isinstance(parts, Unparsable)
+        assert parts.reason == case["reason"]
+        return
+    assert isinstance(parts, Parts)
+    assert parts.thinking.endswith(case["thinking_ends"])
+    assert parts.response.startswith(case["response_begins"])
+    assert (len(parts.thinking), len(parts.response)) == (case["thinking_chars"], case["response_chars"])
+    assert parts.thinking in raw
+    assert parts.response in raw
+
+
+def real_response(file: str, row: int) -> str:
+    with gzip.open(shared(file), "rt", encoding="utf-8") as lines:
+        return json.loads(next(islice(lines, row, None)))["response"]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *"a5 \n",
+                "<think>",
+                "</think>",
+                "\\boxed{5}",
+                "think\n",
+                "\nanswer\n",
+                "<|channel|>final<|message|>",
+                "<answer>",
+                "</s>",
+            ]
+        ),
+        max_size=12,
+    ).map("".join)
+)
+def test_any_text_has_two_clean_parts_or_a_reason(raw: str) -> None:
+    for mode in ("auto", "tags", "before_answer"):
+        parts = split_thinking(raw, mode)  # type: ignore[arg-type]
+        if isinstance(parts, Parts):
+            assert parts.thinking
+            assert parts.response
+            assert parts == (parts.thinking.strip(), parts.response.strip())
+            assert "</think>" not in parts.thinking + parts.response
 
 
 def test_real_traces_with_tags_are_told_apart() -> None:

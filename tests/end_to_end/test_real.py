@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conftest import REPO, STAGES, shared
 from transforms.folders import StageFolder, read_rows
+from transforms.inference.endpoint import EndpointEngine
 from transforms.inference.engine import (
     Completion,
+    EndpointModel,
     Failure,
+    GenerateRequest,
+    Sampling,
     ScoreRequest,
     TokenScores,
     TransformersModel,
 )
+from transforms.inference.structured import checked
 from transforms.models import PACKAGE_MODELS
 from transforms.types import Drop, Message, Trace, TraceScores
 
@@ -170,6 +181,8 @@ def main():
     engine = VllmEngine(VllmModel(engine="vllm", model=sys.argv[1], max_model_len=256, kv_cache_gib=1), sys.argv[1])
     sampling = Sampling(temperature=0.0, max_tokens=8)
     requests = [GenerateRequest((Message("user", text),), sampling, 0) for text in ("Say hi.", "word " * 500, "Say hi.")]
+    schema = json.dumps({"type": "array", "items": {"enum": ["KEEP", "DELETE"]}, "minItems": 6, "maxItems": 6})
+    requests.append(GenerateRequest((Message("user", "Say hi."),), Sampling(max_tokens=64), 0, schema))
     print("ANSWERS " + json.dumps({n: [type(r).__name__, vars(r)] for n, r in engine.run(requests)}))
 
 if __name__ == "__main__":
@@ -188,3 +201,107 @@ def test_one_prompt_too_long_does_not_fail_the_batch(real: Path, tmp_path: Path)
     assert answers["0"][0] == answers["2"][0] == Completion.__name__
     assert answers["0"][1]["num_tokens"] <= 8
     assert (answers["1"][0], answers["1"][1]["kind"]) == (Failure.__name__, "too_long")
+    opinions = json.loads(answers["3"][1]["text"])  # structured output, from a model of 135M parameters
+    assert len(opinions) == 6
+    assert set(opinions) <= {"KEEP", "DELETE"}
+
+
+def test_transformers_generates_too(scorer: Any) -> None:
+    """Greedily the same as `generate` by itself, in batches of different lengths; what is too long is a Failure."""
+    import torch
+
+    questions = [
+        "Say hi.",
+        "What is the capital of France, and what is it known for?",
+        "word " * 400,
+        "Count to three.",
+    ]
+    sampling = Sampling(temperature=0.0, max_tokens=12, logprobs=True)
+    answers = dict(scorer.run([GenerateRequest((Message("user", text),), sampling, 0) for text in questions]))
+    assert answers[2].kind == "too_long"
+    for position in (0, 1, 3):
+        prompt = scorer._tokenizer.apply_chat_template(
+            [{"role": "user", "content": questions[position]}], tokenize=False, add_generation_prompt=True
+        )
+        ids = torch.tensor([scorer._tokenizer.encode(prompt, add_special_tokens=False)])
+        with torch.inference_mode():
+            alone = scorer._model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :]
+        found = answers[position]
+        assert found.text == scorer._tokenizer.decode(alone, skip_special_tokens=True)
+        assert found.num_tokens == len(alone)
+        assert found.finish_reason == ("stop" if int(alone[-1]) in scorer._ends else "length")
+        assert -12 * 8 < found.sum_logprob_nats < 0
+    schema = json.dumps({"type": "object", "required": ["a"]})
+    asked = GenerateRequest((Message("user", "Say hi."),), Sampling(temperature=0.0, max_tokens=8), 0, schema)
+    assert isinstance(checked(asked, dict(scorer.run([asked]))[0]), Completion | Failure)  # as the model can
+
+
+@pytest.fixture(scope="session")
+def server(real: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`vllm serve` on a free port of this machine: its address, and the process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        "vllm", "serve", str(real / "models" / "smollm2-135m-instruct"), "--served-model-name", "smol", "--host", "127.0.0.1",
+        "--port", str(port), "--dtype", "bfloat16", "--max-model-len", "1024", "--enforce-eager",
+    ]  # fmt: skip
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    log = (real.parent / "server.log").open("wb")
+    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 240
+    while True:
+        assert process.poll() is None, (real.parent / "server.log").read_text()[-2000:]
+        assert time.monotonic() < deadline, "the server did not start"
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health", timeout=5).status_code == 200:
+                break
+        time.sleep(1)
+    yield f"{url}/v1", process
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_real_server_is_a_teacher_until_it_dies(
+    real: Path, server: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    url, process = server
+    (tmp_path / "data").mkdir()
+    teacher = f"{{engine: endpoint, model: smol, base_url: '{url}', max_model_len: 1024, unreachable_seconds: 3}}"
+    (tmp_path / "params.yaml").write_text(
+        PARAMS.replace("FOLDER", str(real.parent)).replace(
+            "{engine: vllm, model: smollm2-135m-instruct, max_model_len: 1024, kv_cache_gib: 1}", teacher
+        )
+    )
+    run(tmp_path, "ingest")
+    run(tmp_path, "generate")
+    rows = json.loads((tmp_path / "data" / "traces" / "manifest.json").read_text())["rows"]
+    log = json.loads((tmp_path / "data" / "logs" / "generate.json").read_text())["engine"]
+    assert log["asked"] == rows["outcomes"] == 2 * rows["read"]
+    assert "failures" not in log
+    assert log["tokens"] > 1000 < log["prompt_tokens"]
+    traces = list(read_rows(Trace, StageFolder(str(tmp_path / "data" / "traces")).part_paths()))
+    assert traces
+    assert all(-8 < trace.mean_logprob_nats_per_token < 0 for trace in traces)
+
+    engine = EndpointEngine(EndpointModel(engine="endpoint", model="smol", base_url=url, unreachable_seconds=1))
+    schema = json.dumps({"type": "array", "items": {"enum": ["KEEP", "DELETE"]}, "minItems": 6, "maxItems": 6})
+    asked = [
+        GenerateRequest((Message("user", "Say hi."),), Sampling(max_tokens=64), 0, schema),
+        GenerateRequest((Message("user", "word " * 2000),), Sampling(max_tokens=64), 0),
+    ]
+    answers = dict(engine.run(asked))
+    assert isinstance(answers[0], Completion)
+    assert len(json.loads(answers[0].text)) == 6
+    assert isinstance(answers[1], Failure)
+    assert answers[1].kind == "too_long", answers[1]
+
+    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
+    command = ["generate", "--set", "generate.samples_per_problem=3"]
+    with pytest.raises(AssertionError, match="has not answered for 3 s"):
+        run(tmp_path, *command)
+    assert not (tmp_path / "data" / "traces" / "manifest.json").exists()
+    run(tmp_path, "generate")  # all of these answers are there

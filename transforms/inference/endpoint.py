@@ -13,6 +13,7 @@ import json
 import math
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from transforms.errors import ModelError
 from transforms.inference.engine import Completion, EndpointModel, Failure, GenerateRequest, Response
+from transforms.inference.structured import in_prompt, without_fence
 
 MAX_WAIT_SECONDS = 60.0
 _CHARS_PER_TOKEN = 3  # a cautious guess before the server says
@@ -51,6 +53,7 @@ class EndpointEngine:
         self._limits = _limits(model)
         self._num_answers = self._num_answer_tokens = 0
         self._unreachable_since: float | None = None
+        self._knows_schemas = True
 
     def run(self, requests: Sequence[GenerateRequest]) -> Iterator[tuple[int, Response]]:
         """Completions in the order in which they arrive."""
@@ -92,13 +95,24 @@ class EndpointEngine:
                         if attempt.retry_state.attempt_number > 1:
                             await self._keep_pace(request)
                         try:
-                            return await self._attempt(client, request)
+                            return await self._structured(client, request)
                         except _AgainError as error:
                             last = error.failure
                             raise
         except TimeoutError:
             pass
         return last
+
+    async def _structured(self, client: httpx.AsyncClient, request: GenerateRequest) -> Response:
+        """One attempt. A server that does not know `response_format` gets the schema in the prompt, now and from then on."""
+        if request.schema and not self._knows_schemas:
+            found = await self._attempt(client, in_prompt(request))
+            return replace(found, text=without_fence(found.text)) if isinstance(found, Completion) else found
+        found = await self._attempt(client, request)
+        if request.schema and isinstance(found, Failure) and found.kind == "bad_request":
+            self._knows_schemas = False
+            return await self._structured(client, request)
+        return found
 
     async def _keep_pace(self, request: GenerateRequest) -> None:
         """Waits until the limits per minute allow another attempt."""

@@ -59,7 +59,14 @@ class VllmEngine:
                 continue
             engine.add_request(str(position), {"prompt_token_ids": ids}, _sampling_params(request))
         while engine.has_unfinished_requests():
-            for output in engine.step():
+            try:
+                outputs = engine.step()
+            except Exception as error:  # whatever ends it: out of memory, a kernel that fails
+                raise ModelError(
+                    f"vllm stopped while generating ({type(error).__name__}: {_first_line(error)}): run the command again, "
+                    "perhaps with a smaller max_num_seqs or kv_cache_gib; all finished answers are kept"
+                ) from error
+            for output in outputs:
                 if output.finished:
                     text = output.outputs[0]
                     yield (
