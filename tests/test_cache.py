@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from pipeline import cache as commands
+from pipeline.__main__ import main
 from pipeline.config import load
 from pipeline.paths import Paths
 from pipeline.plans import Context
@@ -183,17 +184,21 @@ def test_export_writes_every_answer(filled: Paths, tmp_path: Path, name: str) ->
         commands.export(filled, str(target), "")
 
 
-def test_the_commands_of_the_cache(filled: Paths) -> None:
-    def run(*arguments: str) -> Any:
-        command = [sys.executable, "-m", "pipeline", "cache", *arguments, "--data", filled.data]
-        return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=100)
+def test_the_commands_of_the_cache(
+    filled: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["pipeline", "cache", *arguments, "--data", filled.data])
+        code = main()
+        captured = capsys.readouterr()
+        return code, captured.err if code == 2 else captured.out
 
-    assert run("verify").returncode == 1
-    assert "say what to delete" in run("prune").stderr
-    assert "no such kind; allowed: damaged, failed, cut, empty" in run("prune", "--kind", "bad").stderr
-    assert run("prune", "--kind", "damaged", "--yes").returncode == 0
-    assert run("verify").returncode == 0
-    assert len(run("export", "-").stdout.splitlines()) == 5
+    assert run("verify")[0] == 1
+    assert "say what to delete" in run("prune")[1]
+    assert "no such kind; allowed: damaged, failed, cut, empty" in run("prune", "--kind", "bad")[1]
+    assert run("prune", "--kind", "damaged", "--yes") == (0, "1 entries deleted\n")
+    assert run("verify")[0] == 0
+    assert len(run("export", "-")[1].splitlines()) == 5
 
 
 def test_a_run_reports_damage_and_asks_only_that_again(

@@ -19,6 +19,10 @@ from typing import Any
 import httpx
 import pytest
 
+from pipeline.config import load
+from pipeline.paths import Paths
+from pipeline.plans import Context
+from pipeline.stages import run_stage
 from tests.conftest import REPO
 from transforms.errors import ModelError
 from transforms.inference.endpoint import EndpointEngine, _retry_after
@@ -328,13 +332,14 @@ recheck: {{model: student}}
 """
 
 
-def test_a_server_that_dies_mid_run_costs_no_answer(serve: Any, tmp_path: Path) -> None:
+def test_a_server_that_dies_mid_run_costs_no_answer(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Clear words, exit code 1, what came is kept; the rerun asks only for the rest. The key is in no file and no message."""
     answered: list[str] = []
 
     def script(body: dict[str, Any], attempt: int) -> Reply:
         if len(answered) >= 20:
-            os.kill(process.pid, 0)  # still there
             threading.Thread(target=dying.stop).start()
             return 0, {}, ""
         answered.append(body["messages"][0]["content"])
@@ -347,7 +352,9 @@ def test_a_server_that_dies_mid_run_costs_no_answer(serve: Any, tmp_path: Path) 
         return [sys.executable, "-m", "pipeline", stage, "--params", str(tmp_path / "params.yaml"), "--data", str(tmp_path / "data")]  # fmt: skip
 
     environment = {**os.environ, "TEST_KEY": KEY}
-    subprocess.run(command("ingest"), cwd=REPO, env=environment, check=True, capture_output=True)
+    monkeypatch.setenv("TEST_KEY", KEY)
+    paths = Paths(str(tmp_path / "data"))
+    run_stage("ingest", Context(load(str(tmp_path / "params.yaml")), paths))
     process = subprocess.Popen(command("generate"), cwd=REPO, env=environment, stderr=subprocess.PIPE, text=True)
     _, said = process.communicate(timeout=100)
     assert process.returncode == 1
@@ -355,11 +362,12 @@ def test_a_server_that_dies_mid_run_costs_no_answer(serve: Any, tmp_path: Path) 
     assert "start it, or fix base_url, and run the command again; all finished answers are kept" in said
     living = serve(lambda body, attempt: (200, {}, completion("So \\boxed{5}", reasoning_content="Let me see")))
     (tmp_path / "params.yaml").write_text(PARAMS.format(url=living.url))  # it moved, too
-    done = subprocess.run(command("generate"), cwd=REPO, env=environment, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
+    run_stage("generate", Context(load(str(tmp_path / "params.yaml")), paths))
     assert len(living.bodies) == 60 - 20
     log = json.loads((tmp_path / "data" / "logs" / "generate.json").read_text())
     assert log["engine"]["cache_hits"] == 20
     assert log["cost"] == pytest.approx(40 * (7 * 1000 + 5 * 2000) / 1e6)
-    assert KEY not in said + done.stderr
+    captured = capsys.readouterr()
+    assert f"cost {log['cost']:.2f}" in captured.err
+    assert KEY not in said + captured.err + captured.out
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]

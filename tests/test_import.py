@@ -175,6 +175,7 @@ def test_all_real_traces_import_with_nothing_unexplained(tmp_path: Path) -> None
                     assert by_origin[row["id"]].raw == row["response"]
 
 
+@pytest.mark.slow
 def test_an_imported_run_goes_to_the_end(tmp_path: Path) -> None:
     source = {"path": str(shared("traces/math_deepseek-r1.jsonl.gz")), "fields": FIELDS}
     paths = run(tmp_path, source, "models.student.max_model_len=60000", stages=len(STAGES))

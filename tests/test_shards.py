@@ -126,7 +126,7 @@ def answers(row: Message, exchanges: list[Exchange]) -> list[Any]:
 def test_a_model_sees_each_distinct_request_once(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
     cache = Cache(str(tmp_path / "cache"), {"fake": 1})
-    job = Job("test", Message, read, answers, ask=ask, num_outcomes=len)
+    job = Job("test", Message, read, answers, ask=ask, num_outcomes=lambda row, exchanges: len(exchanges))
     handler = EngineHandler(FakeModel(engine="fake"), "", cache, "test", 24)
     receipts = collect(MapShards(job, str(tmp_path / "out"), handler), shards)
     assert [r.rows_kept for r in receipts] == [8, 8, 8]
@@ -135,7 +135,7 @@ def test_a_model_sees_each_distinct_request_once(tmp_path: Path) -> None:
 
 def test_one_failing_request_is_one_drop(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
-    job = Job("test", Message, read, answers, ask=ask, num_outcomes=len)
+    job = Job("test", Message, read, answers, ask=ask, num_outcomes=lambda row, exchanges: len(exchanges))
     handler = EngineHandler(
         FakeModel(engine="fake", fail_share=0.4), "", Cache(str(tmp_path / "cache"), {}), "test", 24
     )
