@@ -16,6 +16,7 @@ from pipeline import runner
 from pipeline.config import Params, section
 from pipeline.paths import FOLDERS, Paths
 from transforms import emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
+from transforms.errors import InputError
 from transforms.folders import StageFolder, lineage
 from transforms.inference.engine import Exchange, Failure, TokenScores
 from transforms.pruning import METHODS, prune
@@ -120,6 +121,12 @@ def _plan_import(context: Context) -> Plan:
     problems = StageFolder(context.paths.stage("problems"))
     made_from = lineage({"problems": problems})
     planned = _imports(context)
+    read_by_ingest = problems.finished_manifest()["inputs"]["sources"]
+    for _, identity in planned:
+        if identity not in read_by_ingest:
+            raise InputError(
+                f"generate.import: {identity['name']} is not what ingest read: run `python -m pipeline ingest` again, or `dvc repro`"
+            )
     config = context.params.ingest
     return Plan(
         stage="generate",

@@ -266,6 +266,31 @@ def test_a_key_that_is_not_set_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
         EndpointEngine(model("http://127.0.0.1:9/v1", api_key_env="TEST_KEY"))
 
 
+@pytest.mark.parametrize("key", ["sk-one two", "sk-…", "sk-a\nX-Header: b"])
+def test_what_is_no_key_is_refused_without_telling_it(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("TEST_KEY", key)
+    with pytest.raises(ModelError, match="holds is no key") as error:
+        EndpointEngine(model("http://127.0.0.1:9/v1", api_key_env="TEST_KEY"))
+    assert "sk-" not in str(error.value)
+
+
+def test_a_server_that_always_fails_on_a_request_is_its_failure(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.0)
+    server = serve(
+        lambda body, attempt: good(body, 0) if "1" in body["messages"][0]["content"] else (500, {}, "crashed")
+    )
+    wrong, right = ask(EndpointEngine(model(server.url)), requests(2))
+    assert wrong == Failure("server_error", "500: crashed")
+    assert isinstance(right, Completion)
+    assert len(server.bodies) == 8 + 1
+
+
+def test_a_redirect_ends_the_run_and_says_where_to(serve: Any) -> None:
+    server = serve(lambda body, attempt: (301, {"Location": "https://elsewhere/v1"}, ""))
+    with pytest.raises(ModelError, match="redirects to https://elsewhere/v1: fix base_url"):
+        ask(EndpointEngine(model(server.url)), requests(1))
+
+
 def test_nobody_there_ends_the_run(serve: Any) -> None:
     server = serve(good)
     server.stop()

@@ -267,6 +267,14 @@ def test_every_kind_of_file_gives_the_same_traces(tmp_path: Path, kind: str) -> 
     ]
 
 
+def test_a_file_that_changed_since_ingest_is_noticed(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", [{"q": "1 + 1?", "a": "2", "t": "Add.\n\n\\boxed{2}"}])
+    paths = run(tmp_path, {"path": path, "fields": BASE})
+    jsonl(tmp_path / "rows.jsonl", [{"q": "2 + 1?", "a": "3", "t": "Add.\n\n\\boxed{3}"}])
+    with pytest.raises(InputError, match=r"generate\.import: rows is not what ingest read"):
+        run_stage("generate", Context(load(str(tmp_path / "params.yaml")), paths))
+
+
 def test_parts_are_the_same_whatever_their_size_and_after_a_stop(tmp_path: Path) -> None:
     rows = [
         {"q": f"{n % 9} + 1?", "a": str(n % 9 + 1), "t": f"Run {n}.\n\nSo \\boxed{{{n % 9 + 1}}}"} for n in range(40)

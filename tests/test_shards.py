@@ -20,8 +20,17 @@ from transforms import schema
 from transforms.errors import InputError, UserError, mark, unmark
 from transforms.folders import StageFolder, read_part
 from transforms.inference.cache import Cache
-from transforms.inference.engine import Exchange, Failure, FakeModel, GenerateRequest, Sampling
-from transforms.inference.handler import EngineHandler
+from transforms.inference.engine import (
+    Completion,
+    EndpointModel,
+    Exchange,
+    Failure,
+    FakeModel,
+    GenerateRequest,
+    Price,
+    Sampling,
+)
+from transforms.inference.handler import EngineHandler, Progress
 from transforms.shards import AttachNotes, Job, MapShards, Mark, Shard
 from transforms.types import Message, drop
 
@@ -145,6 +154,54 @@ def test_one_failing_request_is_one_drop(tmp_path: Path) -> None:
     entries = [path.name for path in (tmp_path / "cache").rglob("*.json")]
     assert sum(name.endswith(".failure.json") for name in entries) == dropped[0]  # on record, but no answers
     assert len(entries) == 8
+
+
+PRICED = EndpointModel(
+    engine="endpoint", model="m", base_url="http://x", price_per_million_tokens=Price(input=1000, output=2000)
+)
+
+
+def test_progress_says_what_was_done_what_it_cost_and_what_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    bar = Progress("generate", 20, PRICED)
+    bar.cached(5)
+    bar.asking()
+    bar._started = time.monotonic() - 10
+    for _ in range(8):
+        bar.answered(Completion("x", "stop", 30, 50))
+    bar.answered(Failure("timeout", "no answer"))
+    bar.answered(Failure("rate_limited", "429"))
+    bar.more(4)
+    bar._bar.refresh()
+    said = capsys.readouterr().err.split("\r")[-1]
+    assert "generate: 15/24 requests" in said
+    for part in (
+        "5 from the cache",
+        "24 tok/s in",
+        "40 tok/s out",
+        "2 failed (1 rate_limited, 1 timeout)",
+        "cost 1.04",
+        " left]",
+    ):
+        assert part in said
+
+
+def test_where_nobody_watches_short_work_says_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> str:
+        bar = Progress("generate", 3, PRICED)
+        bar.asking()
+        for _ in range(3):
+            bar.answered(Completion("x", "stop", 30, 50))
+        bar._bar.close()
+        return capsys.readouterr().err
+
+    assert work() == ""
+    monkeypatch.setattr("transforms.inference.handler.QUIET_SECONDS", 0)
+    assert "generate: 3/3 requests" in work()
 
 
 def test_a_job_that_asks_needs_an_engine(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from transforms.inference.engine import Completion, Failure, Request, Response, 
 
 ANSWER, FAILURE = ".json", ".failure.json"
 _KINDS: dict[str, Any] = {"generate": Completion, "score": TokenScores}
+_NAME = re.compile(r"[/\\][0-9a-f]{64}(\.failure)?\.json$")  # other files in the folder are not ours
 _LOOKUPS = 32  # at a time, where one is a round trip to an object store
 
 
@@ -102,7 +104,7 @@ def entry_path(folder: str, key: str, ending: str) -> str:
 
 def entries(folder: str) -> Iterator[Entry | Damaged]:
     """All entries of a cache, of all models. A failure that was answered since is not among them."""
-    paths = storage.list_files(folder, f"*/*{ANSWER}")
+    paths = [path for path in storage.list_files(folder, f"*/*{ANSWER}") if _NAME.search(path)]
     there = set(paths)
     for path in paths:
         if path.endswith(FAILURE) and path.removesuffix(FAILURE) + ANSWER in there:

@@ -25,7 +25,7 @@ from transforms.errors import ModelError
 from transforms.inference.engine import Completion, EndpointModel, Failure, GenerateRequest, Response
 from transforms.inference.structured import in_prompt, without_fence
 
-MAX_WAIT_SECONDS = 60.0
+MAX_WAIT_SECONDS, MAX_ATTEMPTS = 60.0, 8
 _CHARS_PER_TOKEN = 3  # a cautious guess before the server says
 _RETRIED = {408, 409, 429}
 _BACKOFF = wait_random_exponential(multiplier=1, max=MAX_WAIT_SECONDS)
@@ -90,7 +90,8 @@ class EndpointEngine:
         last = Failure("timeout", f"no answer within deadline_seconds = {self._model.deadline_seconds:g}")
         try:
             async with asyncio.timeout(self._model.deadline_seconds):
-                async for attempt in AsyncRetrying(retry=retry_if_exception_type(_AgainError), wait=_wait):
+                again = retry_if_exception_type(_AgainError)
+                async for attempt in AsyncRetrying(retry=again, wait=_wait, stop=_hopeless, reraise=True):
                     with attempt:
                         if attempt.retry_state.attempt_number > 1:
                             await self._keep_pace(request)
@@ -99,9 +100,9 @@ class EndpointEngine:
                         except _AgainError as error:
                             last = error.failure
                             raise
-        except TimeoutError:
-            pass
-        return last
+        except (TimeoutError, _AgainError):
+            return last
+        raise AssertionError("an attempt returns or raises")
 
     async def _structured(self, client: httpx.AsyncClient, request: GenerateRequest) -> Response:
         """One attempt. A server that does not know `response_format` gets the schema in the prompt, now and from then on."""
@@ -170,6 +171,8 @@ class EndpointEngine:
         if status in (401, 403):
             named = f"the key in {self._model.api_key_env}" if self._model.api_key_env else "requests without a key"
             raise ModelError(f"{where} refuses {named} ({status}: {message})")
+        if 300 <= status < 400:
+            raise ModelError(f"{where} redirects to {reply.headers.get('location')}: fix base_url")
         if status == 404:
             raise ModelError(f"{where}: no such model or address (404: {message})")
         if status in _RETRIED or status >= 500:
@@ -230,6 +233,13 @@ def _wait(state: RetryCallState) -> float:
     said = error.wait_seconds if isinstance(error, _AgainError) else None
     backoff = float(_BACKOFF(state))
     return backoff if said is None else said + min(backoff, 1.0)
+
+
+def _hopeless(state: RetryCallState) -> bool:
+    """Whether the server fails on this request again and again; it may be the request."""
+    error = state.outcome.exception() if state.outcome else None
+    lasting = isinstance(error, _AgainError) and error.failure.kind in ("server_error", "bad_response")
+    return lasting and state.attempt_number >= MAX_ATTEMPTS
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:

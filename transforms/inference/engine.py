@@ -217,6 +217,10 @@ class EndpointModel(Config):
         key = os.environ.get(self.api_key_env, "").strip()
         if not key:
             raise ModelError(f"{self.model}: the environment variable {self.api_key_env} (api_key_env) is not set")
+        if not key.isascii() or not key.isprintable() or " " in key:  # no header can hold it, and errors would quote it
+            raise ModelError(
+                f"{self.model}: what {self.api_key_env} (api_key_env) holds is no key: it has spaces or other characters"
+            )
         return key
 
 

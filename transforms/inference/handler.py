@@ -269,16 +269,16 @@ class Progress:
 
 
 class _Lines:
-    """stderr that is not a terminal: each state of the bar becomes a line of its own."""
+    """stderr that is not a terminal: now and then a state of the bar becomes a line of its own; of short work none does."""
 
     def __init__(self) -> None:
-        self._last = ""
+        self._last = time.monotonic()
 
     def write(self, text: str) -> None:
         stripped = text.strip("\r\n \x1b[A")
-        if stripped and stripped != self._last:
+        if stripped and time.monotonic() - self._last >= QUIET_SECONDS:
             sys.stderr.write(stripped + "\n")
-            self._last = stripped
+            self._last = time.monotonic()
 
     def flush(self) -> None:
         sys.stderr.flush()
