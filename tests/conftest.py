@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from pipeline.__main__ import main
 from transforms.inference.engine import Exchange, GenerateRequest, Response, Sampling, TokenScores
 from transforms.segment import split_steps
 from transforms.types import Problem, SegmentedTrace
@@ -52,17 +52,31 @@ def fake_params(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def pipeline(fake_params: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python -m pipeline …` as a user does, in a process of its own, on the fake configuration."""
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
 
-    def run(*arguments: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipeline", *arguments]
-        if "--params" not in arguments:
-            command += ["--params", str(fake_params)]
-        if "--data" not in arguments:
-            command += ["--data", str(data or tmp_path / "data")]
-        return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=100)
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def pipeline(
+    fake_params: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Runs `python -m pipeline …` on the fake configuration, in this process: whatever is no user's error fails the test."""
+    monkeypatch.chdir(REPO)
+
+    def run(*arguments: str, data: Path | None = None) -> Done:
+        more = ["--params", str(fake_params)] * ("--params" not in arguments)
+        more += ["--data", str(data or tmp_path / "data")] * ("--data" not in arguments)
+        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, *more])
+        capsys.readouterr()
+        try:
+            code = main()
+        except SystemExit as error:
+            code = int(error.code or 0)
+        return Done(code, *capsys.readouterr())
 
     return run
 
