@@ -69,16 +69,30 @@ class EndpointEngine:
         pool = httpx.Limits(max_connections=self._model.concurrency, max_keepalive_connections=self._model.concurrency)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         slots = asyncio.Semaphore(self._model.concurrency)
+        ready: asyncio.Queue[tuple[int, Response | Exception]] = asyncio.Queue()
         async with httpx.AsyncClient(headers=headers, timeout=timeout, limits=pool) as client:
 
-            async def answer(position: int, request: GenerateRequest) -> tuple[int, Response]:
+            async def answer(position: int, request: GenerateRequest) -> None:
                 async with slots:
-                    return position, await self._answer(client, request)
+                    try:
+                        found: Response | Exception = await self._answer(client, request)
+                    except Exception as error:  # it ends the run, once what came before it is taken
+                        found = error
+                    ready.put_nowait((position, found))
 
             tasks = [asyncio.create_task(answer(number, request)) for number, request in enumerate(requests)]
             try:
-                for done in asyncio.as_completed(tasks):
-                    yield await done
+                failed: Exception | None = None
+                left = len(requests)
+                while left and not (failed and ready.empty()):
+                    position, found = await ready.get()
+                    left -= 1
+                    if isinstance(found, Exception):
+                        failed = failed or found
+                    else:
+                        yield position, found
+                if failed:
+                    raise failed
             finally:
                 for task in tasks:
                     task.cancel()
@@ -130,6 +144,10 @@ class EndpointEngine:
             raise _AgainError(Failure("timeout", f"no answer within {self._model.timeout_seconds:g} s")) from None
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
+        except httpx.DecodingError:
+            raise _AgainError(Failure("bad_response", "the body is not compressed as its header says")) from None
+        except httpx.InvalidURL as error:
+            raise ModelError(f"base_url = {self._model.base_url!r} is no address: {error}") from None
         self._unreachable_since = None
         return self._read(reply, request)
 
