@@ -164,6 +164,158 @@ def test_what_a_response_states_in_less_usual_ways(
     assert (found and found.answer, found and found.rule) == (answer, rule)
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        "x = \\boxed{6}",
+        "\\[ \\boxed{6} \\]",
+        "\\[\n\\boxed{6}\n\\]",
+        "\\boxed{6} dollars",
+        "**\\boxed{6}**",
+        "__\\boxed{6}__",
+        "\\boxed{6}.",
+        "\\boxed{6}!",
+        "$\\boxed{6}$ apples",
+        "3 \\times 2 = \\boxed{6}",
+        "$\\frac{12}{2}= \\boxed{6}$",
+        "$3!=\\boxed{6}$",
+        "\\therefore \\boxed{6}",
+        "\\approx \\boxed{6}",
+        "n \\in \\boxed{6}",
+        "\\[ r = 2\\pi \\]\n\n\\boxed{6}",
+        "- \\boxed{6}",
+        "* \\boxed{6}",
+        "2. \\boxed{6}",
+        "> \\boxed{6}",
+        "=> \\boxed{6}",
+        "<b>\\boxed{6}</b>",
+        "Answer - \\boxed{6}",
+        "\\boxed{6} - this is the answer.",
+        "\\text{Answer: }\\boxed{6}",
+        "\\textbf{\\boxed{6}}",
+        "\\textcolor{red}{\\boxed{6}}",
+        "\\underline{\\boxed{6}}",
+        "(\\boxed{6})",
+        "\\$\\boxed{6}",
+        "\\boxed{6}\\%",
+        "$\\boxed{6}^\\circ$",
+        "\\boxed{6}\\text{ cm}^2",
+        "\\boxed{6}th floor",
+        "\\boxed{6} dozen eggs",
+        "\\boxed{6} to 2 decimal places",
+        "\\begin{align*}\nx &= 12 - 6 \\\\\n&= \\boxed{6}\n\\end{align*}",
+        "x \\equiv \\boxed{6} \\pmod{7}",
+        "The students who did not vote are \\boxed{6}.",
+        "Since $x \\neq 2$, \\boxed{6}",
+        "If not, \\boxed{6}.",
+        "$\\boxed{6}$ (not 7)",
+        "\\boxed{6} \\qquad \\square",
+        "No, it's \\boxed{6}.",
+        "\\boxed{6}\n\n2 of them are odd, and no other is.",
+        "\\boxed{6}. So the answer is 6.",
+        "答案是 \\boxed{6}。",
+    ],
+)
+def test_what_stands_around_a_box_and_changes_nothing(response: str) -> None:
+    found = stated_answer(response, "math")
+    assert found is not None
+    assert (found.answer, found.rule) == ("6", "boxed")
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        *(
+            (response, "math")
+            for response in (
+                "$-\\boxed{6}$",
+                "x = - \\boxed{6}",
+                "5 - \\boxed{6}",
+                "\\frac{1}{\\boxed{6}}",
+                "\\frac{\\boxed{6}}{2}",
+                "\\frac{1}{2}\\boxed{6}",
+                "\\sqrt{\\boxed{6}}",
+                "\\sqrt[3]{\\boxed{6}}",
+                "2\\boxed{6}",
+                "2 \\times \\boxed{6}",
+                "x\\boxed{6}",
+                "2^{\\boxed{6}}",
+                "f(\\boxed{6})",
+                "0.\\boxed{6}",
+                "\\boxed{6}^2",
+                "{\\boxed{6}}^2",
+                "\\boxed{6}²",
+                "\\boxed{6}.5",
+                "\\boxed{6},000",
+                "\\boxed{6}\\pi",
+                "\\boxed{6} \\times 10^3",
+                "\\boxed{6} + 1",
+                "\\boxed{6}/7",
+                "\\boxed{6}x",
+                "$\\boxed{6}!$",
+                "\\boxed{6} million dollars",
+                "$\\boxed{6} \\text{ million}$",
+                "\\boxed{6} thousand",
+                "\\boxed{6} squared",
+                "x \\neq \\boxed{6}",
+                "x \\not= \\boxed{6}",
+                "x != \\boxed{6}",
+                "x ≠ \\boxed{6}",
+                "x < \\boxed{6}",
+                "x > $\\boxed{6}$",
+                "x <= \\boxed{6}",
+                "\\boxed{6} < x",
+                "Either \\boxed{6} or 7.",
+                "\\boxed{6} or $7$",
+                "\\boxed{6}\\text{ or }7",
+                "It cannot be \\boxed{6}.",
+                "It isn't \\boxed{6}, it is 5.",
+                "It is not equal to $\\boxed{6}$.",
+                "less than \\boxed{6}",
+                "The wrong answer is \\boxed{6}.",
+                "So \\boxed{6}. Actually, no: the answer should be 5.",
+                "\\boxed{6}. Actually, 5.",
+                "\\boxed{6}\n\nActually 5.",
+                "\\boxed{6}. On second thought, it's 5.",
+                "\\boxed{6}. That is not correct.",
+                "\\boxed{6}. Sorry, 5 is right.",
+                "\\boxed{16}. So the answer is 6.",
+                "The answer is 6. Actually, 5.",
+                "**6** is not the answer.",
+                "Is it \\boxed{6}?",
+                "\\boxed{6} does not work.",
+                "\\boxed{6} (wrong)",
+                "\\boxed{6}. But that can't be right.",
+                "(\\boxed{6})^2",
+                "x \\in (\\boxed{6}, 7)",
+                "-\\left(\\boxed{6}\\right)",
+                "\\log_{2} \\boxed{6}",
+                "\\boxed{6}{,}000",
+                "\\boxed{6}\\ldots",
+            )
+        ),
+        ("\\boxed{B} Actually A.", "choice"),
+        ("\\boxed{B} or C.", "choice"),
+        ("The answer is B.\n\nActually, I think the answer might be A.", "choice"),
+        ("The answer is B.\nNo, it's A.", "choice"),
+    ],
+)
+def test_what_changes_an_answer_or_takes_it_back(response: str, kind: str) -> None:
+    found = stated_answer(response, kind)
+    assert found is not None
+    assert not found.stands
+
+
+@pytest.mark.parametrize("words", ["incorrect option", "wrong answer", "least likely answer"])
+def test_a_statement_of_another_answer_than_the_right_one(words: str) -> None:
+    _, judgement = judge_response(f"The {words} is B.", problem("B", "choice"), Config())
+    assert judgement.outcome == Outcome.UNDECIDED
+    extracted, judgement = judge_response(f"The answer is B. The {words} is A.", problem("B", "choice"), Config())
+    assert extracted.startswith("B")
+    extracted, judgement = judge_response(f"The {words} is A.\nThe answer is B.", problem("B", "choice"), Config())
+    assert judgement.outcome == Outcome.CORRECT
+
+
 PILES = [
     "#",
     "*",
@@ -185,6 +337,12 @@ PILES = [
     "<answer>",
     "word ",
     "the answer is x. ",
+    "\\boxed{1} or ",
+    "-\\boxed{1}",
+    "not ",
+    "\\text{",
+    "no, ",
+    "wrong answer is ",
 ]
 
 
@@ -363,6 +521,112 @@ def test_extraction_takes_any_text(text: str) -> None:
         ("b. Paris", problem("B", "choice"), Outcome.CORRECT),
         ("C", problem("B", "choice"), Outcome.INCORRECT),
         ("neither", problem("B", "choice"), Outcome.UNDECIDED),
+        *(
+            (answer, problem(reference), Outcome.UNDECIDED)
+            for answer, reference in (
+                ("5cm", "5m"),
+                ("500cm", "5m"),
+                ("2km", "2m"),
+                ("20min", "20h"),
+                ("5\\,cm", "5\\,m"),
+                ("5~cm", "5~m"),
+                ("2\\ cm", "2\\ m"),
+                ("5 g", "5 m"),
+                ("5 s", "5 m"),
+                ("20 s", "20 h"),
+                ("5t", "5h"),
+                ("\\frac{5}{2} cm", "\\frac{5}{2} m"),
+                ("5\\pi \\text{ cm}", "5\\pi \\text{ m}"),
+                ("10\\pi cm", "10\\pi m"),
+                ("x\\text{ cm}", "x\\text{ m}"),
+                ("5\\text{ m}^2", "5\\text{ m}^3"),
+                ("5 miles", "5 miles per hour"),
+                ("She walks 5 m in all", "5\\text{ cm}"),
+                ("\\$5", "5 cents"),
+                ("$5", "5 euros"),
+                ("€5", "\\$5"),
+                ("2¢", "\\$2"),
+                ("\\$5 per hour", "\\$5 per day"),
+                ("50\\%", "50 cm"),
+                ("5^\\circ C", "5^\\circ F"),
+                ("5 a.m.", "5 p.m."),
+                ("5am", "5pm"),
+                ("10 or 20", "10 and 20"),
+                ("x=1 or x=2", "x=1 and x=2"),
+                ("20\\% increase", "20\\% decrease"),
+                ("(2 cm, 3 cm)", "(2 m, 3 m)"),
+                ("EUR 5", "5 dollars"),
+                ("5 \\rm{cm}", "5 \\rm{m}"),
+                ("5\\text{ тысяч}", "5"),
+                ("5～7", "5"),
+                ("5万", "5"),
+                ("5", "5万"),
+                ("5 тысяч", "5"),
+                ("6‰", "6"),
+                ("(y,x)=(1,2)", "(1,2)"),
+                *(
+                    (f"{sign} 6", "6")
+                    for sign in ("\\not=", "\\not", "\\ngtr", "\\gtrsim", "\\simeq", "\\cong", "7 \\to")
+                ),
+                *(
+                    (f"6{words}", "6")
+                    for words in (
+                        " bn",
+                        " mn",
+                        " \\text{ grand}",
+                        " doubled",
+                        " \\text{ incorrect}",
+                        " Millionen",
+                        " Mio.",
+                        " negative",
+                        "♯",
+                    )
+                ),
+            )
+        ),
+        *(
+            (answer, problem(reference), Outcome.CORRECT)
+            for answer, reference in (
+                ("5 cm", "5\\text{ cm}"),
+                ("10\\pi cm", "10\\pi\\text{ cm}"),
+                ("10\\pi", "10\\pi\\text{ cm}"),
+                ("\\frac{5}{2}\\text{ hours}", "2.5\\text{ hours}"),
+                ("\\$5", "5 dollars"),
+                ("5", "\\$5"),
+                ("She makes \\$18 in all", "\\$18"),
+                ("The length is 5 cm.", "5\\text{ cm}"),
+                ("50\\%", "50 percent"),
+                ("20\\% increase", "20\\%"),
+                ("90^\\circ", "90 degrees"),
+                ("1 and 2", "1, 2"),
+                ("2a+3b", "3b+2a"),
+                ("(x,y)=(1,2)", "(1,2)"),
+                ("6 millimeters", "6"),
+                ("10²", "100"),
+                ("5½", "5.5"),
+                ("2√3", "2\\sqrt{3}"),
+                ("√(x+1)", "\\sqrt{x+1}"),
+                ("3 × 10⁸", "3 \\times 10^8"),
+                ("1⁄2", "1/2"),
+                ("(−∞, 3]", "(-\\infty,3]"),
+                ("90°", "90"),
+            )
+        ),
+        *(
+            (answer, problem(reference), Outcome.INCORRECT)
+            for answer, reference in (
+                ("10²", "10"),
+                ("5×10³", "5"),
+                ("5·10³", "5"),
+                ("6½", "6"),
+                ("1⁄2", "1"),
+                ("2√3", "2"),
+                ("6⁻¹", "6"),
+                ("2ⁿ", "2"),
+            )
+        ),
+        ("102", problem("10²", "text"), Outcome.INCORRECT),
+        ("10²", problem("A", "choice", options=("102", "10²")), Outcome.INCORRECT),
         (" Paris ", problem("paris", "text"), Outcome.CORRECT),
         ("London", problem("paris", "text"), Outcome.INCORRECT),
     ],
@@ -379,7 +643,9 @@ def test_reasoning_gym_scorers_take_their_own_answer_after_storage(dataset: str)
         assert judge_within(entry["answer"] + "1", given_problem, 20).outcome == Outcome.INCORRECT
 
 
-@pytest.mark.parametrize("answer", ["189 - 7", "189 * 2", "189/3", "not 189", "189, or maybe 7", "189 or 7", "189 7"])
+@pytest.mark.parametrize(
+    "answer", ["189 - 7", "189 * 2", "189/3", "not 189", "189, or maybe 7", "189 or 7", "189 7", "189²", "189万"]
+)
 def test_reasoning_gym_takes_no_number_with_something_beside_it(answer: str) -> None:
     (entry,) = reasoning_gym.create_dataset("gsm_symbolic", size=1, seed=17)
     given_problem = problem(

@@ -19,7 +19,7 @@ from transforms.verify.numbers import Number, lone_number, same_unit, stated_num
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{\w+\*?\}")
 _RELATION = re.compile(r"[=<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?\b")
 _ASSIGNED = re.compile(
-    r"\s*(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,\s*[A-Za-z])*\))?|\([A-Za-z](?:,\s*[A-Za-z])+\))\s*=\s*(?P<value>[^=<>]+)"
+    r"\s*(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,\s*[A-Za-z])*\))?|\((?P<names>[A-Za-z](?:,\s*[A-Za-z])+)\))\s*=\s*(?P<value>[^=<>]+)"
 )
 _MEMBER = re.compile(r"^\s*\$?\s*[A-Za-z]\s*\\in\b\s*")
 _VARIABLE = re.compile(r"^\s*\$?\s*([A-Za-z])\s*=\s*")
@@ -27,10 +27,13 @@ _VARIABLE = re.compile(r"^\s*\$?\s*([A-Za-z])\s*=\s*")
 
 def judge_math(answer: str, reference: str) -> Judgement:
     """The verdict on an answer; undecided wherever it can be read in two ways."""
-    gold, found = (_MEMBER.sub("", text) for text in (reference, answer))
+    gold, found = (_MEMBER.sub("", maths.latex(text)) for text in (reference, answer))
+    if doubt := maths.unlike(found, gold):
+        return Judgement(Outcome.UNDECIDED, "math:unlike", doubt)
     ours, theirs = _VARIABLE.match(gold), _VARIABLE.match(found)
     if "=" not in gold and (assigned := _ASSIGNED.fullmatch(unwrapped(found))):
-        found = assigned["value"]
+        names = re.findall(r"[A-Za-z]", assigned["names"] or "")
+        found = assigned["value"] if names == sorted(names) else found  # "(y,x)=(1,2)" is no (1,2)
     if plain(found) == plain(gold) and not (ours and theirs and ours[1] != theirs[1]):
         return Judgement(Outcome.CORRECT, "math:equal_text")
     gold_number, found_number = lone_number(gold), lone_number(found)
@@ -73,7 +76,11 @@ def _by_math_verify(gold: str, found: str) -> Judgement:
         return Judgement(Outcome.UNDECIDED, "math", f"the {which} is not an expression")
     import math_verify
 
-    return decided(bool(math_verify.verify(wanted, given, timeout_seconds=None)), "math:math_verify")
+    equal = bool(math_verify.verify(wanted, given, timeout_seconds=None))
+    ours, theirs = maths.letters(gold), maths.letters(found)
+    if equal and not (ours <= theirs or theirs <= ours):  # it drops some letters as units: "5t" and "5h" are 5 to it
+        return Judgement(Outcome.UNDECIDED, "math", "other letters than asked for")
+    return decided(equal, "math:math_verify")
 
 
 def _lists(gold: maths.Items, found: maths.Items, reference: str) -> Judgement:

@@ -29,6 +29,7 @@ from transforms.verify.code import judge_code
 from transforms.verify.compare import judge_math, judge_number, parsed
 from transforms.verify.extract import folded, plain, unwrapped
 from transforms.verify.judgement import Judgement, decided
+from transforms.verify.maths import latex, unlike
 from transforms.verify.numbers import lone_number
 from transforms.verify.options import option_letter
 from transforms.verify.sandbox import Limits
@@ -94,7 +95,9 @@ def _math(answer: str, problem: Problem) -> Judgement:
 def _reasoning_gym(answer: str, problem: Problem) -> Judgement:
     gold = lone_number(problem.answer)
     if gold and gold.value.denominator == 1:
-        return judge_number(gold, answer) or Judgement(
+        if doubt := unlike(latex(answer), problem.answer):
+            return Judgement(Outcome.UNDECIDED, "reasoning_gym", doubt)
+        return judge_number(gold, latex(answer)) or Judgement(
             Outcome.UNDECIDED, "reasoning_gym", "the answer is not one number"
         )
     fraction = _LATEX_FRACTION.fullmatch(plain(answer))
@@ -120,9 +123,11 @@ def _text(answer: str, problem: Problem) -> Judgement:
 
 
 def _words(text: str) -> str:
-    r"""The text in one case and one Unicode form, without quotes around it, \text{}, and a final full stop."""
+    r"""The text in one case and one Unicode form (10² is no 102), without quotes around it, \text{}, and a final full stop."""
     text = re.sub(
-        r"\\(?:text\w{0,2}|mathrm|mbox)\{([^{}]*)\}", r"\1", unicodedata.normalize("NFKC", text).replace("~", " ")
+        r"\\(?:text\w{0,2}|mathrm|mbox)\{([^{}]*)\}",
+        r"\1",
+        unicodedata.normalize("NFKC", latex(text)).replace("~", " "),
     )
     return folded(unwrapped(text))
 

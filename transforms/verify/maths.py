@@ -10,17 +10,17 @@ math-verify compares lists as sets ("2,2,3" and "2,3,3"), drops names ("x=3, y=4
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 from transforms.verify.extract import WORD, plain, unwrapped
-from transforms.verify.numbers import same_unit
+from transforms.verify.numbers import other_unit
 
 _UNIT = re.compile(
-    r"(?P<rest>.*[\d}])\s*(?:\\[,;!: ]|~)*\\(?:text|mathrm|mbox|textrm)\s*\{(?P<unit>[^{}\d]+)\}(?:\^\{?\d\}?)?\.?",
+    r"(?P<rest>.*[^\s~,;=(])\s*(?:\\[,;!: ]|~)*\\(?:text|mathrm|mbox|textrm)\s*\{(?P<unit>[^{}\d]+)\}(?:\^\{?\d\}?)?\.?",
     re.DOTALL,
 )
 _NAMED = re.compile(r"\s*(?P<name>[A-Za-z](?:_\{?\w\}?)?)\s*=\s*(?P<value>[^=]+)")
-_LETTERS = re.compile(r"\d(?P<space>\s*)(?P<unit>[A-Za-z](?P<long>[A-Za-z]*))\.?$")
 _HALF = re.compile(r"\b([ap])\.?m\b", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9A-F]+")
 _IN_BASE = re.compile(r"(?P<digits>[0-9A-F]+)(?:_\{?(?P<base>\d{1,2})\}?)?")
@@ -36,6 +36,26 @@ _ODD = re.compile(
 _COMMAND = re.compile(r"\\(?:begin|end)\{\w+\*?\}|\\[a-zA-Z]+")
 _SPACING = re.compile(r"(?<!\\)\\[,;!:]|\\(?:left|right)(?![a-zA-Z])")
 _POINTS = re.compile(r"[-−+]?\d+(?:[.,]\d+)+")
+# What LaTeX writes in another way. The rest of what is not ASCII is not known, but for quotes, units and spaces.
+_SCRIPT = re.compile(r"[⁰¹²³⁴-⁹⁺⁻ⁿ]+")
+_SCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_ROOT = re.compile(r"√\s{0,3}(?:\(([^()]*)\)|(\d+|[A-Za-z]))")
+_VULGAR = re.compile("[¼-¾⅐-⅞]")
+_SYMBOLS = str.maketrans(
+    {"×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "÷": "\\div ", "⁄": "/", "−": "-", "π": "\\pi ", "θ": "\\theta ", "∞": "\\infty ", "±": "\\pm ",
+     "≤": "\\le ", "≥": "\\ge ", "≠": "\\neq ", "≈": "\\approx ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in "}
+)  # fmt: skip
+_FOREIGN = r"[^\x00-\x7f\s°µμΩ€£¥₹¢’‘“”–—…。]"
+_UNKNOWN = re.compile(rf"\d(?:[\s$*~{{]|\\[,;!: ]|\\text){{0,6}}{_FOREIGN}|{_FOREIGN}[\s$*]{{0,3}}\d")
+# The commands that math-verify reads, or that change nothing where it leaves them out.
+_COMMANDS = re.compile(r"\\([a-zA-Z]+)")
+_KNOWN = re.compile(
+    r"[dtc]?frac|[dt]?binom|sqrt|times|cdot|div|pm|mp|sum|prod|int|lim|infty|cup|cap|in|setminus|mid|emptyset|varnothing|angle|triangle|prime|circ|degree|"
+    r"[lg]eq?(?:slant)?|[lg]t|neq?|approx|sim|equiv|[pb]?mod|and|or|land|lor|(?:arc)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|lg|exp|"
+    r"left|right|[bB]igg?[lr]?|[lr](?:angle|floor|ceil|vert)|vert|vec|bar|overline|[cl]?dots|begin|end|q?quad|boxed|fbox|mbox|operatorname|displaystyle|"
+    r"boldsymbol|text(?:bf|it|rm)?|math(?:rm|bf|it|bb|cal)|[aA]lpha|[bB]eta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|(?:var)?theta|Theta|iota|kappa|"
+    r"[lL]ambda|mu|nu|[xX]i|[pP]i|rho|[sS]igma|tau|upsilon|(?:var)?phi|Phi|chi|[pP]si|[oO]mega"
+)
 
 
 class Items(NamedTuple):
@@ -76,6 +96,38 @@ def without_unit(text: str) -> tuple[str, str]:
     return (found["rest"], found["unit"].strip()) if found else (text, "")
 
 
+def latex(text: str) -> str:
+    r"""The text with its common symbols as LaTeX: "3 × 10⁸" → "3 \times 10^8", "5½" → "5\frac{1}{2}", "2√3" → "2\sqrt{3}"."""
+    if text.isascii():
+        return text
+    text = _VULGAR.sub(
+        lambda found: "\\frac{{{}}}{{{}}}".format(*unicodedata.normalize("NFKC", found[0]).split("⁄")), text
+    )
+    text = _ROOT.sub(lambda found: f"\\sqrt{{{found[1] or found[2]}}}", text)
+    return _SCRIPT.sub(_raised, text).translate(_SYMBOLS)
+
+
+def _raised(found: re.Match[str]) -> str:
+    power = found[0].translate(_SCRIPTS)
+    return f"^{power}" if len(power) == 1 else f"^{{{power}}}"
+
+
+def unlike(answer: str, reference: str) -> str:
+    """Why the two are not to be compared at all, even where what is left of them is equal, or ""."""
+    if answer == reference:
+        return ""
+    for text in (answer, reference):
+        if not text.isascii() and (unknown := _UNKNOWN.search(text)):
+            return f"{unknown[0]!r} is not known"
+    odd = [name for name in _COMMANDS.findall(answer) if not _KNOWN.fullmatch(name) and f"\\{name}" not in reference]
+    return f"\\{odd[0]} may change the answer" if odd else other_unit(answer, reference)
+
+
+def letters(text: str) -> set[str]:
+    """The variables of a text, and the letters of what may be its unit."""
+    return set(re.findall(r"[A-Za-z]", _COMMAND.sub(" ", text.rpartition("=")[2])))
+
+
 def grouping(answer: str, reference: str) -> str:
     """Why the same digits with commas in other places cannot be compared, or ""; where one of the two is no number."""
     digits = _grouped(answer)
@@ -84,11 +136,6 @@ def grouping(answer: str, reference: str) -> str:
 
 def doubtful(answer: str, reference: str) -> str:
     """Why the two cannot be compared, or ""."""
-    units = [_LETTERS.search(plain(text)) for text in (answer, reference)]
-    if units[0] and units[1] and not same_unit(units[0]["unit"], units[1]["unit"]):
-        spaced, long = (any(one and one[name] for one in units) for name in ("space", "long"))
-        if spaced and long:  # 5 cm for 5 m; but 5y for 5x, and 5xy, are maths
-            return f"{units[0]['unit']!r} where {units[1]['unit']!r} is asked"
     if _CLOCK.search(answer) and _CLOCK.search(reference) and _half(answer) != _half(reference):
         return "morning or afternoon"
     if _BASE.findall(answer) != _BASE.findall(reference):
@@ -101,7 +148,7 @@ def doubtful(answer: str, reference: str) -> str:
     if len(_PRIME.findall(answer)) != len(_PRIME.findall(reference)):
         return "another number of primes"
     joins = [{word for word in ("and", "or") if re.search(rf"\b{word}\b", text)} for text in (answer, reference)]
-    if all(joins) and joins[0] != joins[1] and re.search(r"[<>≤≥]|\\(?:le|ge|lt|gt)", reference):
+    if all(joins) and joins[0] != joins[1]:
         return "'and' where 'or' is asked, or the other way round"
     return ""
 

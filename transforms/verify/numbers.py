@@ -33,14 +33,32 @@ _UNIT = re.compile(
 )
 # Words behind a number that make it another one, or take it back. A lone letter may be a factor.
 _MULTIPLES = (
-    r"hundreds?|thousands?|[mb]illions?|trillions?|mil|lakhs?|crores?|dozens?|tens|scores?|gross|hal(?:f|ves)|quarters?|"
+    r"hundreds?|thousands?|(?:[mbz]|tr|quadr|quint)illi(?:on|ard)\w*|mill(?:e|ones)|mil|mio|mrd|tausend|[mb]n|grand|thou|permille|basis points|bps|doubled|tripled|halved|lakhs?|crores?|dozens?|tens|scores?|gross|hal(?:f|ves)|quarters?|"
     r"thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand|million)ths?|percent|cents|squared|cubed|factorial|pi"
 )
 _CHANGES = re.compile(
     rf"\b(?:{_MULTIPLES}|plus|minus|times|divided|multiplied|twice|over|under|below|above|short|less|more|than|or|and|not|no|is|are|"
-    r"was|to|cannot|wrong|maybe|so|if|unless|except|only|when|fewer|cent|mod|th|st|nd|rd|[ap]\.?m|(?<!/)[A-Za-z])\b",
+    r"was|to|cannot|wrong|incorrect|false|negative|approximately|approx|maybe|so|if|unless|except|only|when|fewer|cent|mod|th|st|nd|rd|[ap]\.?m|(?<!/)[A-Za-z])\b",
     re.IGNORECASE,
 )
+# What stands behind the last digit, bracket or command of a text, or in \text{} behind anything.
+_MARKED = re.compile(r"\\(?:text\w{0,6}|mathrm|mbox|rm|operatorname)\s{0,3}\{([^{}]*)\}")
+_DEGREES = re.compile(r"\^\{?\\circ\}?|\\(?:circ|degree)(?![a-zA-Z])")
+_SPACE = re.compile(r"\\[,;!: ]|~")
+_REST = re.compile(
+    r"(?:[\d)}$€£¥₹¢%°]|\\[a-zA-Z]+(?=\s)|(?P<marked>[^\s\0,;=(]\s{0,9}\0))(?P<space>\s{0,9})"
+    r"(?P<words>(?!(?:and|or|if|to)\b)[A-Za-zµμΩ](?:[A-Za-zµμΩ\s./()\0-]|\^\{?-?\d\}?)*)$"
+)
+# Letters without a space, or a lone one, may be factors ("5xy"); these are units.
+_SHORT_UNIT = re.compile(
+    r"(?:[kcmdnµμMG]?(?:m|g|s|l|L|J|W|Hz|Pa|mol)|[kM]?cal|min|hr?|in|ft|yd|mi|oz|lbs?|[mk]ph|[ap]\.?m\.?|cc|ha|C|F)(?:[/^].*)?|[A-Za-z]{4,}.*",
+    re.DOTALL,
+)
+_SIGN_OF_UNIT = re.compile(r"[$€£¥₹¢%°]|\b(?:USD|EUR|GBP)(?=\s?\d)")
+_SIGNS = {
+    "dollar": "$", "usd": "$", "euro": "€", "eur": "€", "pound": "£", "gbp": "£", "yen": "¥", "rupee": "₹", "cent": "¢",
+    "percent": "%", "degree": "°",
+}  # fmt: skip
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _IN_SENTENCE = re.compile(
     r"(?:(?<![\w)\]}])[-−]|(?<![-−–\w.,^_/+*=<>×÷:&({\[#]))\s?(?:\\?\$|[€£])?\s?"
@@ -50,7 +68,7 @@ _IN_SENTENCE = re.compile(
 _UNSURE = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w{1,9}teen|twenty|thirty|forty|fifty|sixty|seventy|"
     rf"eighty|ninety|{_MULTIPLES}|plus|minus|negative|twice|double|triple|times (?:as|more|less|that)|divided|multiplied|not|no|never|cannot|"
-    r"\w{1,9}n't|wrong|incorrect|neither|nor|or|either|maybe|perhaps|might|could be|unless|if|impossible|unknown|unclear|off by|"
+    r"\w{1,9}n't|wrong|incorrect|false|neither|nor|or|either|maybe|perhaps|might|could be|unless|if|impossible|unknown|unclear|off by|"
     r"root|reciprocal|opposite|inverse|logarithm|log|powers?|modulo|remainder|multiples?|factors?|divisible|digits?|"
     r"at (?:least|most)|least|most|under|above|below|between|beyond|exceeds?|except|but|nearly|almost|about|around|"
     r"roughly|approximately|approx|given|one over|(?<!in )all|any|everything|anything|january|february|march|april|may|june|july|august|"
@@ -123,6 +141,38 @@ def same_unit(one: str, other: str) -> bool:
     return _unit(one) == _unit(other)
 
 
+def other_unit(answer: str, reference: str) -> str:
+    """Why two texts have different units, or ""; a unit where the other has none is no difference."""
+    sign, words = wanted = _rest(reference)
+    if not any(wanted):
+        return ""
+    found_sign, found_words = found = _rest(answer)
+    crossed = bool(sign and found_words) or bool(found_sign and words)  # $5 for 5 cm
+    same_sign = sign == found_sign if sign and found_sign else not crossed
+    if same_sign and (words == found_words or not (words and found_words)):
+        return ""
+    return " where ".join(repr(" ".join(unit).strip()) for unit in (found, wanted)) + " is asked"
+
+
+def _rest(text: str) -> tuple[str, str]:
+    r"""The sign of a text's unit, and the words behind its number: "\$5 a day" → ("$", "a day"), "5\pi\text{ cm}" → ("", "cm").
+
+    Factors are none: "5xy" → ("", "").
+    """
+    text = unwrapped(text)
+    if len(re.findall(r"(?<!\\)\$", text)) % 2 == 0:
+        text = re.sub(r"(?<!\\)\$", " ", text)  # delimiters
+    text = _SPACE.sub(" ", _DEGREES.sub("°", text).replace("\\%", "%"))
+    text = _MARKED.sub("\0\\1", text).rstrip(". ")
+    sign, found = _SIGN_OF_UNIT.search(text), _REST.search(text[-100:])
+    words = found["words"].replace("\0", "").strip() if found else ""
+    sure = found and (found["marked"] or (found["space"] and len(words) > 1))
+    unit = _unit(words).split() if sure or _SHORT_UNIT.fullmatch(words) else []
+    if unit and unit[0] in _SIGNS.values():
+        return unit[0], " ".join(unit[1:])
+    return _SIGNS.get(sign[0].lower(), sign[0]) if sign else "", " ".join(unit)
+
+
 def _only(text: str) -> Number | None:
     if len(re.findall(r"\d[\d,]*(?:\.\d+)?", text)) != 1:
         return None
@@ -146,6 +196,6 @@ def _signed(sign: str, value: Fraction | None) -> Fraction | None:
 
 
 def _unit(words: str) -> str:
-    bare = re.sub(r"[^A-Za-z0-9%²³^°/-]+", " ", unwrapped(words)).strip()
+    bare = re.sub(r"[^A-Za-z0-9%²³^°µμΩ$€£¥₹¢/-]+", " ", unwrapped(words).replace(".", "")).strip()
     bare = bare if len(bare) <= 2 else bare.casefold()  # mW is not MW
-    return re.sub(r"(?<=[a-z]{2})s\b", "", bare)
+    return " ".join(_SIGNS.get(word, word) for word in re.sub(r"(?<=[a-z]{2})s\b", "", bare).split())

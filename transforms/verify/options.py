@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from transforms.verify.extract import folded, plain
+from transforms.verify.maths import latex
 
 LETTERS = "ABCDEFGHIJ"
 _OPTION = re.compile(
@@ -42,4 +43,4 @@ def _named(text: str, options: tuple[str, ...]) -> str:
 
 
 def _comparable(text: str) -> str:
-    return folded(unicodedata.normalize("NFKC", plain(text)).strip())
+    return folded(unicodedata.normalize("NFKC", plain(latex(text))).strip())  # 10² is no 102
