@@ -38,7 +38,9 @@ __all__ = [
     "stated_answer",
 ]
 
-TAKEN_BACK = Judgement(Outcome.UNDECIDED, RETRACTED, "the response takes its answer back, or gives another")
+TAKEN_BACK = Judgement(
+    Outcome.UNDECIDED, RETRACTED, "the response takes its answer back, gives another, or makes another of it"
+)
 NONE_STATED = Judgement(Outcome.UNDECIDED, "extract", "the response states no final answer")
 
 

@@ -14,6 +14,8 @@ import re
 import textwrap
 from typing import NamedTuple
 
+from transforms.verify.beside import changed, denied, taken_back
+
 RETRACTED = "retracted"
 MAX_ANSWER_CHARS, MAX_BOXED_CHARS, MAX_BOXES = 300, 2000, 100
 
@@ -33,82 +35,12 @@ _SAID = re.compile(
     r"(?:(?:correct|right|best|accurate)(?: answer| option| choice)?|answer)[ \t.!*]{0,5}$"
 )
 _WEIGHED = re.compile(r"\b(?:if|not|neither|nor|either|or|unless|whether|isn|n't)\b|n['’]t\b|\?", re.IGNORECASE)
-# What takes an answer back: anywhere after it, directly behind it, at the head of a clause after it.
-_REGRET = (
-    r"\b(?:wait|oops|hold on|i made an? (?:mistake|error)|i was wrong|on (?:second thought|reflection)|scratch that|or rather|correction:|"
-    r"(?:that|this|it)(?:['’]s| is| was) (?:wrong|incorrect|not (?:right|correct)|a mistake)|(?:is|was)n['’]t (?:right|correct)|"
-    r"can(?:not|['’]t) be (?:right|correct|true)|it should be|(?:answer|result) (?:should|might|may|could) (?:\w{1,10} )?be|"
-    r"let me (?:re|correct)|(?:take|took) (?:that|it) back)"
-)
-_REFUSAL = (
-    r"^[ \t(]{0,3}(?:(?:is |was )?(?:wrong|incorrect)|(?:is|was) (?:not|too)|(?:is|was|does|did|can)(?:n['’]t| ?not))\b"
-)
-_TURN = (
-    r"(?:^|[.!?:,;\n*])[ \t]{0,3}(?:(?:but|oh|ah|well|hm{1,3})[,.…]{0,3} )?"
-    r"(?:actually|sorry|apologies|my (?:mistake|bad)|never ?mind|hm{1,3}|no(?=[,:;.!—–]| (?:wait|it|that)))\b"
-)
-_RETRACTED = re.compile(f"{_REGRET}|{_REFUSAL}|{_TURN}", re.IGNORECASE)
 # What makes "… answer is" name another one than the final answer.
 _NOT_FINAL = re.compile(
     r"(?:\b(?:not|wrong|incorrect|false|invalid|unlikely|worst|least(?: \w{1,15})?)|n['’]t)(?: the)?[ *_]{0,4}$",
     re.IGNORECASE,
 )
 
-# What stands directly around a box and makes it part of something else: a factor, a sign, a relation, a word. Between the two
-# may be what is only layout: spaces, maths delimiters, marks, and commands that set text or draw a conclusion.
-_PLAIN_COMMAND = (
-    r"\\(?:text\w{0,8}|math[a-z]{2,4}|mbox|[hf]?box|boxed|boldsymbol|bf|displaystyle|(?:normal)?large|L(?:arge|ARGE)|[hH]uge|left|right|[bB]igg?|"
-    r"q?quad|[hv]space|hfill|newline|hline|underline|tag|label|item|begin|end|so|to|therefore|because|implies|iff|(?:[Ll]ong)?[rR]ightarrow|approx|equiv|in|[pb]?mod|"
-    r"circ|degree|[lc]?dots|checkmark|qed|(?:black)?square|Box)(?![a-zA-Z])"
-)
-_SPACE, _BETWEEN = r"(?:[ \t~]|\\[,;!: ])", r"(?:\s|\\[,;!: ()\[\]]|[$*_~&])"
-_SET_BEFORE = re.compile(
-    r"(?:</?[A-Za-z]{1,12}[ /]{0,2}>|\\(?:text|math|mbox|begin|end|[hv]space|tag|label)\w{0,8}\*?\{[^{}]{0,80}\}|"
-    r"\\(?:text|math|mbox|bold|f?box)\w{0,8}[ \t]{0,5}\{|\\(?:text)?color\{[^{}]{0,20}\}\{?)\s{0,9}$"
-)
-_JOINED_BEFORE = (
-    rf"\d(?:[.,:]|{_SPACE}{{1,3}})?",  # 2\boxed{6}, 0.\boxed{6}
-    r"(?<![A-Za-z\\])[A-Za-z]",  # x\boxed{6}
-    rf"(?<!\\)(?:\)|\}}{_SPACE}{{0,3}})",  # (x+1)\boxed{6}, \frac{1}{2}\boxed{6}
-    r"[\d)}]\s?\*\s?",  # 2 * \boxed{6}; but a list's "* \boxed{6}"
-    r"(?<![A-Za-z-]{2})[-−]",  # -\boxed{6}; but "answer -- \boxed{6}"
-    r"[\^_}]\s?\{\s{0,3}",  # 2^{\boxed{6}}, \frac{1}{\boxed{6}}
-    r"(?<![A-Za-z])[A-Za-z\d^+−-](?:\\left)?\(",  # f(\boxed{6})
-    *(
-        rf"(?:{sign}){_SPACE}{{0,3}}(?:\n|\$|\*\*|\\\(|\\\[)?{_SPACE}{{0,3}}"
-        for sign in (
-            r"[<≤≥≠≮≯×·÷±√^/]|[<>]=|\s!=",  # x < \boxed{6}
-            r"[^\s=>-][ \t]?>",  # x > \boxed{6}; but a quote's ">", and an arrow
-            r"[\d)}][ \t]?[-+−]",  # 3 + \boxed{6}
-            r"(?:=\s{0,3}|\\[(\[]\s{0,3}|\$[ \t]{0,3})[-+−]",  # = - \boxed{6}
-            rf"(?!{_PLAIN_COMMAND})\\(?:not\s?=|[a-zA-Z]{{2,20}}(?:\[[^\]]{{0,9}}\])?[\s({{\]]{{0,5}})",  # x \neq \boxed{6}, \sqrt{\boxed{6}}
-        )
-    ),
-)
-_JOINED_AFTER = (
-    r"\^(?!\s?\{?\s?\\(?:circ|degree))",  # \boxed{6}^2; but degrees
-    r"_[A-Za-z\d{]",  # a subscript; but "_\boxed{6}_"
-    rf"(?:\{{?[.,:]\}}?|{_SPACE}{{1,3}})?\d",  # \boxed{6}.5, \boxed{6},000
-    r"!\s{0,3}(?:\\[)\]]|\$|=)",  # \boxed{6}!$; but "\boxed{6}!"
-    r"\((?!s\))",  # \boxed{6}(x+1); but "\boxed{6}(s)"
-    r"(?:\\right)?\)\s?\^|[,;]\s?[-−]?(?:\d[\d.]{0,9}|[a-z]|\\infty)\s?[)\]]",  # (\boxed{6})^2, (\boxed{6}, 7)
-    rf"[?]|\.\.|{_SPACE}{{0,3}}\\[lc]?dots",  # \boxed{6}?, \boxed{6}...
-    r"[A-Za-z](?![A-Za-z])",  # \boxed{6}x; but "\boxed{6}th"
-    r"[⁰¹²³⁴-⁹⁺⁻ⁿ¼-¾⅐-⅞‰√万亿千百]",
-    rf"{_SPACE}{{0,3}}(?:<(?!/|[a-z]{{1,9}}>)|[≤≥≠]|(?!{_PLAIN_COMMAND})\\[a-zA-Z])",  # \boxed{6}\pi, \boxed{6} < x
-    rf"{_SPACE}{{0,3}}[-+−–*/×·÷>]{_SPACE}{{0,3}}(?:\d|\\[a-zA-Z]|[b-zB-HJ-Z](?![A-Za-z]))",  # \boxed{6} + x
-    rf"(?:{_BETWEEN}|\\text\{{|-){{0,9}}(?i:hundred|thousand|grand|lakh|crore|[mbt]r?illi(?:on|ard)|(?:[mb]n|squared|cubed|doubled|tripled|halved)\b)",
-)
-_CHANGED_BEFORE = re.compile(f"(?:{'|'.join(_JOINED_BEFORE)})$")
-_CHANGED_AFTER = re.compile("|".join(_JOINED_AFTER))
-_DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|cannot|never|either|neither|nor|negative|minus|twice|half(?: of)?|than|(?:wrong|incorrect) (?:answer|result))|n['’]t)"
-    r"(?:[ *]{1,3}(?:be|is|equals?|equal to|the|answer|just|simply)\b){0,4}[^\w.,;!?]{0,9}$",
-    re.IGNORECASE,
-)
-_ANOTHER_AFTER = re.compile(  # \boxed{6} or 7
-    rf"(?:{_BETWEEN}|\\text\{{){{0,9}}(?:or|and|to(?! \$?\d{{1,2}}\$? (?:decimal|significant|places))|plus|minus|times|over|divided by|mod)\s{{1,3}}(?:{_BETWEEN}|[(}}-]){{0,5}}(?:\d|\\d?frac|\\sqrt|[B-HJ-Z]\b)"
-)
 _TELLS = re.compile(r"\d|\\[a-zA-Z]|\b[A-J]\b")  # a number, maths, or an option
 _ENDS = re.compile(r"(?<!\d)[.!]\s|[.!]$|\.\s|\s(?:because|since)\b")
 _WRAPPERS = (
@@ -171,8 +103,8 @@ def stated_answer(response: str, kind: str) -> Extracted | None:
         return found
     bold = [span for span in _BOLD.finditer(response, found.start if found else 0) if re.search(r"\d", span[1])]
     if bold:  # "Answer:" above a derivation is a heading
-        denied = _DENIED_BEFORE.search(response, max(0, bold[-1].start() - 120), bold[-1].start())
-        rule = RETRACTED if denied or _taken_back(response, bold[-1].end()) else "bold"
+        before = response[: bold[-1].start()]
+        rule = RETRACTED if denied(before) or taken_back(response, bold[-1].end()) else "bold"
         return Extracted(bold[-1][1], rule, bold[-1].start(), *bold[-1].span(1))
     return found or (_closing(lines[-1]) if lines else None)
 
@@ -194,27 +126,13 @@ def _boxed(text: str, kind: str) -> Extracted | None:
     other = (
         later is not None and bool(_TELLS.search(later.answer)) and not _within(plain(later.answer), plain(last.answer))
     )
-    if other or _taken_back(text, last.answer_end) or any(_changed(text, box, kind) for box in (*beside, boxes[-1])):
+    if other or taken_back(text, last.answer_end) or any(_changed(text, box, kind) for box in (*beside, boxes[-1])):
         return last._replace(rule=RETRACTED)
     return last
 
 
 def _changed(text: str, box: Extracted, kind: str) -> bool:
-    r"""Whether what stands directly around a box denies it or makes another of it: "not \boxed{6}", "2\boxed{6}"."""
-    before, after = text[max(0, box.start - 120) : box.start], text[box.answer_end : box.answer_end + 120]
-    after = re.sub(r"^\s{0,20}\}{1,5}", "", after)
-    if _DENIED_BEFORE.search(before) or _ANOTHER_AFTER.match(after):
-        return True
-    if kind in ("choice", "text") or box.answer.startswith("\\text"):
-        return False  # words: what follows may be the option's text
-    for _ in range(3):
-        before = _SET_BEFORE.sub("", before)
-    return bool(_CHANGED_BEFORE.search(before) or _CHANGED_AFTER.match(after))
-
-
-def _taken_back(text: str, end: int) -> bool:
-    """Whether the text after an answer takes it back."""
-    return bool(_RETRACTED.search(text[end:].lstrip("}$)\\ *.")))
+    return changed(text, box.start, box.answer_end, kind in ("choice", "text") or box.answer.startswith("\\text"))
 
 
 def _within(part: str, whole: str) -> bool:
@@ -239,7 +157,7 @@ def _statement(text: str, kind: str) -> Extracted | None:
     stated.sort()
     for start, after, answer in [*reversed([one for one in stated if _TELLS.search(one[2])]), *reversed(stated)]:
         found_answer = _extracted(text, answer, "statement", start, after)
-        return found_answer._replace(rule=RETRACTED) if _taken_back(text, found_answer.answer_end) else found_answer
+        return found_answer._replace(rule=RETRACTED) if taken_back(text, found_answer.answer_end) else found_answer
     return None
 
 
