@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 from transforms import storage
@@ -20,8 +21,8 @@ class Paths:
     round: int = 1
 
     def __post_init__(self) -> None:
-        """Raises ConfigError if `data` is already the folder of the round."""
-        if self.round > 1 and self.data.rstrip("/").rpartition("/")[2] == f"round-{self.round}":
+        """Raises ConfigError if `data` is already the folder of a round."""
+        if self.round > 1 and re.search(r"(^|/)round-\d+[/.]*$", self.data):
             raise ConfigError(
                 f"--data {self.data}: name the folder of all rounds; round-{self.round} below it is taken for base.round: {self.round}"
             )

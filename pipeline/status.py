@@ -19,14 +19,17 @@ from transforms.folders import MANIFEST, StageFolder
 def show(params: Params, paths: Paths) -> None:
     """Prints a table of all stages."""
     table = Table("stage", "state", "rows", "dropped", "took", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for number in (0, 2, 3, 4):  # what is long in the state wraps at its words
+    for number in (0, 2, 4):  # the others wrap at their words
         table.columns[number].no_wrap = True
-    table.columns[1].min_width = len("changed")
+    table.columns[1].min_width, table.columns[1].max_width = len("changed"), len("unfinished,")
     for row in rows(params, paths):
         table.add_row(*row)
     Console().print(table)
     metrics = storage.join(paths.stage("report"), METRICS)
     if storage.exists(metrics):
+        state = _report_state(storage.join(paths.stage("report"), MANIFEST), paths)
+        if state != "done":
+            print(f"  The report is of an earlier run ({state}):")
         print(summary(json.loads(storage.read_bytes(metrics)), paths))
 
 

@@ -80,7 +80,7 @@ def test_rows_of_different_runs_are_not_joined(fake_params: Path, tmp_path: Path
         params = load(str(fake_params), overrides)
         for stage in stages:
             run_stage(stage, Context(params, paths))
-    with pytest.raises(InputError, match="was made from another problems than"):
+    with pytest.raises(InputError, match="belong to different runs of problems: run the stages"):
         run_stage("filter", Context(params, paths))
     states = {row[0]: row[1] for row in status_rows(params, paths)}
     assert states["verify"] == "done"
@@ -216,7 +216,7 @@ def test_status_sums_up_verdicts_and_knows_an_old_report(
     rows = {row[0]: row[1:] for row in status_rows(changed, paths)}
     assert rows["report"][0] == "stale: kept changed"
     assert re.fullmatch(r"\d+ → \d+\n\d+ correct\n\d+ incorrect", rows["verify"][1])
-    with pytest.raises(InputError, match="was made from another kept than"):
+    with pytest.raises(InputError, match="belong to different runs of kept: run the stages"):
         run_stage("report", Context(changed, paths))
     monkeypatch.setenv("COLUMNS", "80")
     show(changed, paths)

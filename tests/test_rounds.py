@@ -46,9 +46,10 @@ def test_a_second_round_has_a_folder_of_its_own_and_the_same_cache(fake_params: 
 
 
 def test_the_data_folder_is_that_of_all_rounds() -> None:
-    with pytest.raises(ConfigError, match="--data data/round-2/: name the folder of all rounds"):
-        Paths("data/round-2/", 2)
-    assert Paths("data/round-2", 3).stage("traces") == "data/round-2/round-3/traces"
+    for folder in ("data/round-2/", "data/round-2/.", "data/round-3", "round-2"):
+        with pytest.raises(ConfigError, match="name the folder of all rounds"):
+            Paths(folder, 2)
+    assert Paths("data/around-2", 2).stage("traces") == "data/around-2/round-2/traces"
 
 
 def test_the_teacher_is_the_model_of_the_round_before(fake_params: Path) -> None:

@@ -264,13 +264,14 @@ def lineage(given: dict[str, StageFolder]) -> dict[str, str]:
         InputError: two of them were made from different runs of the same stage, so their rows do not belong together.
     """
     found: dict[str, str] = {}
+    first: dict[str, str] = {}  # the folder that says so
     for name, folder in given.items():
         for ancestor, content in (folder.finished_manifest()["inputs"] | {name: folder.content()}).items():
             if ancestor != "sources" and found.setdefault(ancestor, content) != content:
                 raise InputError(
-                    f"{folder.path} was made from another {ancestor} than {', '.join(set(given) - {name})}: "
-                    "run the stages in between again, or `dvc repro`"
+                    f"{folder.path} and {first[ancestor]} belong to different runs of {ancestor}: run the stages in between again, or `dvc repro`"
                 )
+            first.setdefault(ancestor, folder.path)
     return found
 
 

@@ -301,4 +301,5 @@ class Example:
     num_correct: int
     num_samples: int
     reference: str
+    agreement: float
     round: int

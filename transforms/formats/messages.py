@@ -28,5 +28,6 @@ def render(trace: KeptTrace, prompt: str, round: int) -> Example:
         num_correct=trace.num_correct,
         num_samples=trace.num_samples,
         reference=trace.reference,
+        agreement=trace.agreement,
         round=round,
     )

@@ -68,7 +68,11 @@ def plan(source: Any, seed: int, shard_rows: int, key: str = "ingest.sources") -
     """
     name = source_name(source)
     seed = source.seed if source.kind == "reasoning_gym" and source.seed is not None else seed
-    planned = _PLANNERS[source.kind](source, f"{key}: {name}", seed, shard_rows)
+    label = f"{key}: {name}"
+    try:
+        planned = _PLANNERS[source.kind](source, label, seed, shard_rows)
+    except InputError as error:
+        raise error if str(error).startswith(label) else InputError(f"{label}: {error}") from None
     if planned.num_rows == 0:
         raise InputError(f"{key}: {name} ({source.kind}) is empty")
     stops = [start for start, _ in planned.starts[1:]] + [planned.num_rows]
