@@ -213,9 +213,9 @@ def cache_export(
 
 def main() -> int:
     """Runs the command line; returns the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # which event loops know, too
     try:
-        code = int(app(standalone_mode=False) or 0)
+        code = int(app(prog_name="concise-cot", standalone_mode=False) or 0)
         if code == INTERRUPTED:
             print("stopped; run the command again to go on", file=sys.stderr)
         return code

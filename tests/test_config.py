@@ -49,7 +49,10 @@ WRONG = [
     ),
     (
         "generate.import=[{kind: jsonl, path: x.jsonl, layout: openr1}]",
-        ["generate.import.0.layout = 'openr1'", "no such layout; allowed: messages, openthoughts"],
+        [
+            "generate.import.0.layout = 'openr1'",
+            "no such layout; did you mean 'openr1_math'? allowed: messages, openthoughts",
+        ],
     ),
     (
         "generate.import=[{kind: jsonl, path: x.jsonl, fields: {question: q}}]",
@@ -84,7 +87,20 @@ WRONG = [
         ["generate.max_retry_tokens = 2048", "below models.teacher.max_model_len = 2048"],
     ),
     ("generate.resample_until={max_samples: 2}", ["generate.resample_until.max_samples = 2", "above generate.samples"]),
-    ("models.api={engine: endpoint, model: m, base_url: localhost}", ["models.api.base_url = 'localhost'", "match"]),
+    ("models.api={engine: endpoint, model: m, base_url: localhost}", ["models.api.base_url = 'localhost'", "http://"]),
+    ("models.api={engine: endpoint, model: m, base_url: 'http://u:p@h'}", ["must be an address without a password"]),
+    (
+        "models.api={engine: endpoint, model: m, base_url: 'http://h', api_key: sk-1}",
+        ["models.api.api_key = '***'", "api_key_env"],
+    ),
+    (
+        "models.api={engine: endpoint, model: m, base_url: 'http://h', api_key_env: sk-1-2}",
+        ["models.api.api_key_env = '***'", "the name of an environment variable"],
+    ),
+    (
+        "models.api={engine: endpoint, model: m, base_url: 'http://h', extra_body: {stream: true}}",
+        ["models.api.extra_body", "'stream' cannot be set there"],
+    ),
     ("models.api={engine: endpoint, model: m}", ["models.api.base_url: missing"]),
     ("emit.formats=[alpaca]", ["emit.formats.0 = 'alpaca'", "'messages'"]),
     ("prune.methods=first_correct", ["prune.methods = 'first_correct'", "must be a list"]),

@@ -396,3 +396,121 @@ def test_a_server_that_dies_mid_run_costs_no_answer(
     assert f"cost {log['cost']:.2f}" in captured.err
     assert KEY not in said + captured.err + captured.out
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+BROKEN_OFF = {
+    "server_error": {"choices": [{"error": {"code": 502, "message": "upstream"}, "message": {"content": ""}}]},
+    "server_error too": {"choices": [{"message": {"content": "2 +"}, "finish_reason": "abort"}]},
+    "refused": {"choices": [{"message": {"content": "2 +"}, "finish_reason": "content_filter"}]},
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_OFF)
+def test_an_answer_that_the_server_broke_off_is_none(serve: Any, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.0)
+    (found,) = ask(EndpointEngine(model(serve(lambda body, attempt: (200, {}, BROKEN_OFF[kind])).url)), requests())
+    assert isinstance(found, Failure)
+    assert found.kind == kind.split()[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("STOP", "stop"), ("end_turn", "stop"), ("MAX_TOKENS", "length"), (None, "stop")]
+)
+def test_vendors_have_other_words_for_the_end(serve: Any, said: str | None, kept: str) -> None:
+    content = completion("5")
+    content["choices"][0]["finish_reason"] = said
+    (found,) = ask(EndpointEngine(model(serve(lambda body, attempt: (200, {}, content)).url)), requests())
+    assert isinstance(found, Completion)
+    assert found.finish_reason == kept
+
+
+def test_parts_and_odd_counts_are_read(serve: Any) -> None:
+    content = completion("")
+    content["choices"][0]["message"]["content"] = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "2 + 3"}]},
+        {"type": "text", "text": "5"},
+    ]
+    content["usage"] = {"prompt_tokens": -3, "completion_tokens": 10**30}
+    (found,) = ask(EndpointEngine(model(serve(lambda body, attempt: (200, {}, content)).url)), requests())
+    assert found == Completion("5", "stop", 0, 0, None, "2 + 3")
+
+
+NOT_OURS: dict[str, Reply] = {
+    "gzip": (200, {"Content-Encoding": "gzip"}, "no gzip"),
+    "nested": (200, {}, "[" * 100_000),
+    "html": (200, {}, "<html>"),
+}
+
+
+@pytest.mark.parametrize("broken", NOT_OURS)
+def test_a_server_that_speaks_otherwise_ends_the_run(serve: Any, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.0)
+    with pytest.raises(ModelError, match="does not answer as OpenAI's chat completions do"):
+        ask(EndpointEngine(model(serve(lambda body, attempt: NOT_OURS[broken]).url)), requests(3))
+
+
+def test_a_request_that_is_always_hung_up_on_costs_only_itself(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.0)
+    server = serve(lambda body, attempt: (0, {}, "") if "0" in body["messages"][0]["content"] else good(body, 0))
+    wrong, *right = ask(EndpointEngine(model(server.url, unreachable_seconds=0.001)), requests(5))
+    assert isinstance(wrong, Failure)
+    assert wrong.kind == "connection"
+    assert all(isinstance(one, Completion) for one in right)
+
+
+def test_a_prompt_that_is_flagged_costs_only_itself_once_others_passed(serve: Any) -> None:
+    def script(body: dict[str, Any], attempt: int) -> Reply:
+        flagged = "3" in body["messages"][0]["content"]
+        return (403, {}, {"error": {"message": "flagged"}}) if flagged else good(body, 0)
+
+    found = ask(EndpointEngine(model(serve(script).url, concurrency=1)), requests(5))
+    assert [type(one) for one in found] == [Completion, Completion, Completion, Failure, Completion]
+
+
+def test_a_server_that_refuses_everything_ends_the_run(serve: Any) -> None:
+    server = serve(lambda body, attempt: (400, {}, {"error": {"message": "unsupported parameter"}}))
+    with pytest.raises(ModelError, match=r"refuses every request \(400: unsupported parameter\)"):
+        ask(EndpointEngine(model(server.url, concurrency=4)), requests(100))
+    assert len(server.bodies) < 30
+
+
+def test_a_key_at_the_edge_of_a_message_is_not_told_in_part(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    for text in ("x" * 270 + " key " + KEY, "y" * 190 + KEY):
+        server = serve(lambda body, attempt, text=text: (400, {}, {"error": {"message": text}}))
+        (found,) = ask(EndpointEngine(model(server.url, api_key_env="TEST_KEY")), requests())
+        assert isinstance(found, Failure)
+        assert KEY[:6] not in found.message
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999999/v1", "http://[::1/v1"])
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(ModelError, match="is no address"):
+        EndpointEngine(model(url))
+
+
+def test_what_failed_is_asked_again_by_the_next_run(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    sick = [True]
+
+    def script(body: dict[str, Any], attempt: int) -> Reply:
+        if sick[0] and len(server.bodies) % 3 == 0:
+            return 400, {}, {"error": {"message": "not now"}}
+        return 200, {}, completion("So \\boxed{5}", reasoning_content="Let me see")
+
+    server = serve(script)
+    (tmp_path / "params.yaml").write_text(
+        PARAMS.format(url=server.url).replace("unreachable", "concurrency: 1, unreachable")
+    )
+    context = Context(load(str(tmp_path / "params.yaml")), Paths(str(tmp_path / "data")))
+    run_stage("ingest", context)
+    (first,) = run_stage("generate", context)
+    assert first["rows"]["dropped"] == {"request_failed": 20}
+    sick[0] = False
+    (second,) = run_stage("generate", context)
+    assert second["rows"]["dropped"] == {}
+    assert len(server.bodies) == 60 + 20
+    run_stage("generate", context)
+    assert len(server.bodies) == 80

@@ -109,7 +109,11 @@ def test_a_trace_that_runs_in_circles_is_dropped_and_says_what_it_repeats() -> N
     assert "8 times: " in found.detail or "9 times: " in found.detail
     assert kinds(play([[LOOP]], samples_per_problem=1, drop_loops=False)[0]) == ["truncated"]
     kept = Completion(LOOP.text + "So \\boxed{5}", "stop", 9, 99)
-    assert kinds(play([[kept]], samples_per_problem=1)[0]) == ["trace"]  # it found its way out
+    assert kinds(play([[kept]], samples_per_problem=1)[0]) == [
+        "repeated_loop"
+    ]  # it found its way out, but is no example
+    settings = {"sampling": Sampling(max_tokens=100), "on_length": "retry", "max_retry_tokens": 300}
+    assert len(play([[LOOP]], samples_per_problem=1, **settings)[1]) == 1  # no more room for running in circles
 
 
 def test_a_server_that_ends_an_answer_for_its_own_reasons() -> None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pipeline.config import load
 from pipeline.paths import Paths
 from pipeline.plans import Context
+from pipeline.report import measure
 from pipeline.stages import run_stage
 from tests.conftest import SHARED_DATA, STAGES, digests, shared
 from transforms.errors import ConfigError, InputError
@@ -23,7 +24,7 @@ from transforms.folders import StageFolder, read_rows
 from transforms.sources import LAYOUTS, TraceRow
 from transforms.sources.base import Unreadable
 from transforms.sources.traces import RecordedTrace, TraceJsonl
-from transforms.types import Drop, Problem, Trace
+from transforms.types import Drop, Problem, Trace, Verdict
 
 THINK = "<think>\n2 + 3 = 5\n</think>\n\nIt is \\boxed{5}."
 THOUGHT = "<|begin_of_thought|>\n\n2 + 3 = 5\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\nIt is \\boxed{5}.\n\n<|end_of_solution|>"
@@ -219,7 +220,7 @@ def test_many_traces_in_a_row_are_counted_one_by_one(tmp_path: Path) -> None:
     assert [(drop.id, drop.reason) for drop in drops_of(paths, "traces")] == [
         ("rows-000000/1", "no_final_answer"),
         ("rows-000000/2", "empty_text"),
-        ("rows-000001", "empty_text"),
+        ("rows-000001", "missing_field"),
         ("rows-000002:0", "other_reference"),
         ("rows-000002:1", "other_reference"),
     ]
@@ -335,3 +336,66 @@ def test_what_a_user_gets_wrong(tmp_path: Path) -> None:
         run(tmp_path, {"path": path, "fields": BASE | {"text": "txt"}})
     with pytest.raises(ConfigError, match="has no references"):
         run(tmp_path, {"path": path, "fields": {"question": "q", "text": "t"}})
+
+
+ROLES = ("question", "thinking", "response", "correct", "num_tokens", "finish_reason", "model")
+FULL = TraceJsonl(kind="jsonl", path="x", fields={role: role for role in ROLES})  # type: ignore[arg-type]
+
+
+def recorded(**values: Any) -> Any:
+    row = FULL.row(0, {"question": "q", "thinking": ["a", "b"], "response": ["c", "d"]} | values)
+    return row.traces if isinstance(row, TraceRow) else row
+
+
+def test_what_is_recorded_once_is_said_of_all_traces_of_a_row() -> None:
+    one, two = recorded(correct=1.0, num_tokens=7, finish_reason="MAX_TOKENS", model="m")
+    assert (one.correct, one.num_tokens, one.finish_reason, one.model) == ("correct", 7, "length", "m")
+    assert two == one._replace(text="d", reasoning="b")
+    one, two = recorded(
+        correct=[False], num_tokens=[10**19, -3], finish_reason=["end_turn", "content_filter"], model="\ud800"
+    )
+    assert (one.correct, one.num_tokens, one.finish_reason, one.model) == ("incorrect", 0, "stop", "?")
+    assert (two.correct, two.num_tokens, two.finish_reason) == ("", 0, "content_filter")
+    assert isinstance(recorded(thinking=["a", "b", "c"]), Unreadable)
+
+
+def test_messages_may_be_a_json_text_with_odd_parts() -> None:
+    text = json.dumps(
+        [{"role": "User", "content": "q?"}, {"role": "Assistant", "content": [{"text": 5}, {"text": "so"}]}]
+    )
+    row = SOURCE.row(0, {"m": text})
+    assert isinstance(row, TraceRow)
+    assert (row.raw.question, row.traces[0].text) == ("q?", "so")
+
+
+def test_a_parquet_list_with_a_value_that_is_no_utf8_costs_its_row_only(tmp_path: Path) -> None:
+    texts = [f"Run {n}.\n\nSo \\boxed{{2}}".encode() for n in range(3)]
+    _, offsets, data = pa.array([texts[0], b"\xff\xfe", texts[2]], pa.binary()).buffers()
+    values = pa.ListArray.from_arrays([0, 1, 2, 3], pa.StringArray.from_buffers(3, offsets, data))
+    table = pa.table({"q": ["1 + 1?", "1 + 2?", "2 + 0?"], "a": ["2"] * 3, "t": values})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    paths = run(tmp_path, {"kind": "parquet", "path": str(tmp_path / "rows.parquet"), "fields": BASE})
+    assert [trace.problem.id for trace in rows_of(Trace, paths, "traces")] == ["rows-000000", "rows-000002"]
+    assert [drop.reason for drop in drops_of(paths, "traces")] == ["invalid_utf8"]
+
+
+def test_a_limit_takes_the_first_rows_only(tmp_path: Path) -> None:
+    rows = [{"q": f"{n} + 1?", "a": str(n + 1), "t": f"x\n\n\\boxed{{{n + 1}}}"} for n in range(30)]
+    paths = run(tmp_path, {"path": jsonl(tmp_path / "rows.jsonl", rows), "fields": BASE, "limit": 13})
+    assert [trace.origin for trace in rows_of(Trace, paths, "traces")] == [f"rows-{n:06d}" for n in range(13)]
+
+
+def test_ids_with_slashes_are_no_samples_of_another_problem(tmp_path: Path) -> None:
+    rows = [
+        {"q": "1 + 1?", "a": "2", "t": "x\n\n\\boxed{2}", "id": "math", "trace": None},
+        {"q": "1 + 2?", "a": "3", "t": "x\n\n\\boxed{3}", "id": "math/1", "trace": None},
+        {"q": "1 + 3?", "a": "4", "t": [], "id": "math/2", "trace": None},
+        {"q": "1 + 1?", "a": "7", "t": "x\n\n\\boxed{7}", "id": "other", "trace": "math/9"},
+    ]
+    fields = BASE | {"id": "id", "trace": "trace"}
+    paths = run(tmp_path, {"path": jsonl(tmp_path / "rows.jsonl", rows), "fields": fields}, stages=len(STAGES))
+    params = load(str(tmp_path / "params.yaml"))
+    rechecked = {name: StageFolder(paths.stage("rechecked", name)) for name in params.prune.methods}
+    metrics = measure(params, paths, rechecked, rows_of(Verdict, paths, "verdicts"))
+    assert metrics["difficulty"]["(0.75, 1]"]["problems"] == 2
+    assert metrics["families"]["rows"]["samples"] == 2

@@ -201,3 +201,20 @@ def test_real_traces_with_tags_are_told_apart() -> None:
                 assert parts.thinking in raw.partition("</think>")[0]
                 assert parts.response in raw.partition("</think>")[2]
     assert counts[True] / counts.total() > 0.95
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "We call `split('</reasoning>')` on it.\n\nSo \\boxed{5}.",
+        "It prints <|channel|>final<|message|>7 here.\n\nSo \\boxed{5}.",
+        "The tag `</thought>` ends it.\n\nSo \\boxed{5}.",
+    ],
+)
+def test_marks_in_quoted_text_are_text(raw: str) -> None:
+    assert split_thinking(raw) == Parts(raw.partition("\n\n")[0], "So \\boxed{5}.")
+
+
+def test_a_wrapper_is_taken_off_whole_or_not_at_all() -> None:
+    raw = "<think>a</think><answer>\\boxed{5}</answer>\n\nHope this helps!"
+    assert split_thinking(raw) == Parts("a", "<answer>\\boxed{5}</answer>\n\nHope this helps!")

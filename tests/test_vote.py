@@ -151,6 +151,8 @@ def test_with_equal_weights_each_sample_is_a_vote_whatever_its_text() -> None:
     copies = ballots("7", "7", "7", texts=("a", "a", "a"))
     assert outcomes(count(copies, same_number, VoteConfig(weight="equal"))) == ["correct"] * 3
     assert outcomes(count(copies, same_number, VoteConfig())) == ["correct"] * 3  # without log-probabilities
+    imported = [ballot._replace(imported=True) for ballot in copies]  # the same trace, in three files
+    assert outcomes(count(imported, same_number, VoteConfig(weight="equal"))) == ["undecided"] * 3
 
 
 def test_an_answer_joins_only_answers_that_it_equals_all() -> None:

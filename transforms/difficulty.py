@@ -24,6 +24,9 @@ FAILED = (
 )
 
 
+SAMPLES = (*FAILED, DropReason.REQUEST_FAILED, DropReason.TOO_LONG)  # drops that are a sample of a problem
+
+
 def failed_samples(drops: Iterable[Drop]) -> Iterator[str]:
     """The problem's id for each of the teacher's drops that says something about the problem. A trace's id ends in /sample."""
     for drop in drops:

@@ -130,7 +130,9 @@ def _longer(exchanges: list[Exchange], config: Config) -> list[Request]:
     for request, response in _last_attempts(exchanges).values():
         assert isinstance(request, GenerateRequest)
         room, most = request.sampling.max_tokens, config.most_tokens
-        if isinstance(response, Completion) and response.finish_reason == "length" and room < most:
+        if not isinstance(response, Completion) or response.finish_reason != "length" or room >= most:
+            continue
+        if not (config.drop_loops and repeated_loop(response.reasoning or response.text)):
             wider = request.sampling.model_copy(update={"max_tokens": min(2 * room, most)})
             found.append(replace(request, sampling=wider))
     return found
@@ -184,6 +186,8 @@ def to_trace(
     parts = split_thinking(raw, config.thinking, problem.answer_kind, reasoning)
     if isinstance(parts, Unparsable):
         return drop(name, "generate", parts.reason, parts.detail)
+    if config.drop_loops and (loop := repeated_loop(parts.thinking)):
+        return drop(name, "generate", DropReason.REPEATED_LOOP, loop.describe())
     return Trace(
         id=name,
         problem=problem,

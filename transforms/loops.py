@@ -2,8 +2,9 @@
 
     "… Wait, let me check again. 3 × 4 = 12. Wait, let me check again. 3 × 4 = 12. Wait, let me check …"
 
-Two rules: the text ends in a unit that comes at least MIN_REPEATS times in a row, over MIN_CHARS characters; or one
-paragraph comes at least MIN_PARAGRAPHS times and makes up MIN_SHARE of the text, wherever it stands.
+Two rules: the text ends in a unit that comes at least MIN_REPEATS times in a row, over MIN_CHARS characters (a unit without
+letters, as the digits of 1/7, over MIN_CHARS_WITHOUT_LETTERS); or paragraphs that come at least MIN_PARAGRAPHS times make up
+MIN_SHARE of the text, wherever they stand.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-MIN_REPEATS, MIN_CHARS = 4, 240
+MIN_REPEATS, MIN_CHARS, MIN_CHARS_WITHOUT_LETTERS = 4, 240, 2000
 MIN_PARAGRAPHS, MIN_SHARE = 5, 1 / 3
 _SUFFIX_CHARS = 40
 _PARAGRAPH_CHARS = 30  # shorter ones, as "Wait." or "$$", may well come often
@@ -42,15 +43,19 @@ def _at_end(text: str) -> Loop | None:
     unit, repeats, end = text[-period:], 1, len(text) - period
     while text.endswith(unit, 0, end) and end >= period:
         repeats, end = repeats + 1, end - period
-    if repeats < MIN_REPEATS or repeats * period < MIN_CHARS or not any(map(str.isalnum, unit)):
+    enough = MIN_CHARS if any(map(str.isalpha, unit)) else MIN_CHARS_WITHOUT_LETTERS
+    if repeats < MIN_REPEATS or repeats * period < enough:
         return None
     return Loop(unit, repeats)
 
 
 def _of_paragraphs(text: str) -> Loop | None:
-    paragraphs = Counter(paragraph.strip() for paragraph in text.split("\n\n"))
-    unit, repeats = max(
-        paragraphs.items(), key=lambda item: (len(item[0]) >= _PARAGRAPH_CHARS) * item[1] * len(item[0])
-    )
-    long_enough = len(unit) >= _PARAGRAPH_CHARS and repeats * len(unit) >= MIN_SHARE * len(text)
-    return Loop(unit, repeats) if repeats >= MIN_PARAGRAPHS and long_enough else None
+    counted = Counter(paragraph.strip() for paragraph in text.split("\n\n"))
+    often = {
+        paragraph: count
+        for paragraph, count in counted.items()
+        if count >= MIN_PARAGRAPHS and len(paragraph) >= _PARAGRAPH_CHARS
+    }
+    if sum(count * len(paragraph) for paragraph, count in often.items()) < MIN_SHARE * len(text) or not often:
+        return None
+    return Loop(*max(often.items(), key=lambda item: item[1] * len(item[0])))

@@ -24,7 +24,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 class Marks(NamedTuple):
-    """How a family of models marks its thinking. `words`: the marks are plain words, so the opening one must be there."""
+    """How a family of models marks its thinking. `words`: text may well hold the marks, so the opening one must be at its start."""
 
     opening: str
     closing: str
@@ -33,9 +33,9 @@ class Marks(NamedTuple):
 
 MARKS = (
     Marks("<think>", "</think>"),  # DeepSeek-R1, Qwen3, QwQ, GLM, Nemotron, OLMo, MiniMax, ERNIE, Hunyuan …
-    Marks("<thinking>", "</thinking>"),
-    Marks("<reasoning>", "</reasoning>"),
-    Marks("<thought>", "</thought>"),
+    Marks("<thinking>", "</thinking>", words=True),
+    Marks("<reasoning>", "</reasoning>", words=True),
+    Marks("<thought>", "</thought>", words=True),
     Marks("<|begin_of_thought|>", "<|end_of_thought|>"),  # OpenThoughts, Bespoke-Stratos, Sky-T1
     Marks("[THINK]", "[/THINK]"),  # Magistral
     Marks("<seed:think>", "</seed:think>"),  # Seed-OSS
@@ -88,7 +88,7 @@ def split_thinking(raw: str, mode: Thinking = "auto", kind: str = "math", reason
     text = _without_end(raw)
     if mode == "field" or (mode == "auto" and reasoning.strip()):
         return _by_field(text, reasoning)
-    if "<|channel|>" in text and mode != "before_answer":
+    if text.lstrip().startswith(("<|channel|>", "<|start|>")) and mode != "before_answer":
         return _by_channels(text)
     marks = _marks(text)
     if mode == "tags" or (mode == "auto" and marks):
@@ -161,8 +161,9 @@ def _unwrapped(response: str) -> str:
     """The answer itself, where it stands in a wrapper; the closing part may have been cut off as an end of the turn."""
     text = response.strip()
     for opening, closing in WRAPPERS:
-        if text.startswith(opening) and opening not in text[len(opening) :]:
-            return text.removeprefix(opening).removesuffix(closing)
+        inside = text.removeprefix(opening)
+        if inside != text and opening not in inside and closing not in inside.removesuffix(closing):
+            return inside.removesuffix(closing)
     return text
 
 

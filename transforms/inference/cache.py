@@ -128,9 +128,24 @@ def parse(path: str, data: bytes) -> Entry | Damaged:
         if entry["sha256"] != _digest(response):
             return Damaged(path, "its checksum differs")
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in response.items()}
-        return Entry(path, model, request, _KINDS[request["kind"]](**values))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        kept = _KINDS[request["kind"]](**values)
+        if not _is_typed(kept):
+            return Damaged(path, "its values have other types")
+        return Entry(path, model, request, kept)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Damaged(path, "it is cut, or no entry of this version" if data else "it is empty")
+
+
+def _is_typed(response: Completion | TokenScores) -> bool:
+    if isinstance(response, TokenScores):
+        return all(isinstance(values, tuple) for values in asdict(response).values())
+    texts, counts = (
+        (response.text, response.finish_reason, response.reasoning),
+        (response.num_prompt_tokens, response.num_tokens),
+    )
+    return all(isinstance(text, str) for text in texts) and all(
+        isinstance(count, int) and 0 <= count < 1 << 40 for count in counts
+    )
 
 
 def _key(identity: dict[str, Any], content: dict[str, Any]) -> str:

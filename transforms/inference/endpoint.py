@@ -9,8 +9,10 @@ model, no money) ends the run with a ModelError; the answers that came before ar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
+import re
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
@@ -22,11 +24,19 @@ from aiolimiter import AsyncLimiter
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from transforms.errors import ModelError
-from transforms.inference.engine import Completion, EndpointModel, Failure, GenerateRequest, Response
+from transforms.inference.engine import (
+    Completion,
+    EndpointModel,
+    Failure,
+    GenerateRequest,
+    Response,
+    finish_reason,
+)
 from transforms.inference.structured import in_prompt, without_fence
 
-MAX_WAIT_SECONDS, MAX_ATTEMPTS = 60.0, 8
-_CHARS_PER_TOKEN = 3  # a cautious guess before the server says
+MAX_WAIT_SECONDS, MAX_ATTEMPTS, MAX_REFUSED = 60.0, 8, 20
+CHARS_PER_TOKEN = 2  # a cautious guess before the server says
+_NO_SCHEMAS = re.compile(r"response_format|schema|structured|guided|grammar", re.IGNORECASE)
 _RETRIED = {408, 409, 429}
 _BACKOFF = wait_random_exponential(multiplier=1, max=MAX_WAIT_SECONDS)
 _TOO_LONG = ("context length", "context_length", "maximum context", "too long", "exceed_context_size")
@@ -49,9 +59,12 @@ class EndpointEngine:
 
     def __init__(self, model: EndpointModel):
         self._model, self._key = model, model.api_key()
+        self._url = _url(model.base_url)
         self._loop = asyncio.Runner()
-        self._limits = _limits(model)
-        self._num_answers = self._num_answer_tokens = 0
+        self._limits, self._pacing = _limits(model), asyncio.Lock()
+        self._num_answers = self._num_answer_tokens = self._prompt_chars = self._prompt_tokens = 0
+        self._num_refused = 0
+        self._stopped: Exception | None = None
         self._unreachable_since: float | None = None
         self._knows_schemas = True
 
@@ -62,7 +75,8 @@ class EndpointEngine:
             while (found := self._loop.run(_next(answers))) is not None:
                 yield found
         finally:
-            self._loop.run(_close(answers))
+            with contextlib.suppress(RuntimeError):  # interrupted in the middle
+                self._loop.run(_close(answers))
 
     async def _answers(self, requests: Sequence[GenerateRequest]) -> AsyncGenerator[tuple[int, Response], None]:
         timeout = httpx.Timeout(self._model.timeout_seconds, connect=min(20.0, self._model.timeout_seconds))
@@ -70,29 +84,37 @@ class EndpointEngine:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         slots = asyncio.Semaphore(self._model.concurrency)
         ready: asyncio.Queue[tuple[int, Response | Exception]] = asyncio.Queue()
-        async with httpx.AsyncClient(headers=headers, timeout=timeout, limits=pool) as client:
+        self._stopped = None
+        try:
+            made = httpx.AsyncClient(headers=headers, timeout=timeout, limits=pool)
+        except (
+            ImportError,
+            OSError,
+            ValueError,
+            httpx.InvalidURL,
+        ) as error:  # proxies and certificates, of the environment
+            raise ModelError(
+                f"no connection to {self._model.base_url} can be made: {self._clean(str(error))}"
+            ) from None
+        async with made as client:
 
             async def answer(position: int, request: GenerateRequest) -> None:
                 async with slots:
+                    found: Response | Exception | None = self._stopped  # then nothing new is asked
                     try:
-                        found: Response | Exception = await self._answer(client, request)
-                    except Exception as error:  # it ends the run, once what came before it is taken
-                        found = error
+                        found = found or await self._answer(client, request)
+                    except Exception as error:
+                        self._stopped = found = self._stopped or error
                     ready.put_nowait((position, found))
 
             tasks = [asyncio.create_task(answer(number, request)) for number, request in enumerate(requests)]
             try:
-                failed: Exception | None = None
-                left = len(requests)
-                while left and not (failed and ready.empty()):
+                for _ in requests:  # what is on its way when the run ends may still arrive
                     position, found = await ready.get()
-                    left -= 1
-                    if isinstance(found, Exception):
-                        failed = failed or found
-                    else:
+                    if not isinstance(found, Exception):
                         yield position, found
-                if failed:
-                    raise failed
+                if self._stopped:
+                    raise self._stopped
             finally:
                 for task in tasks:
                     task.cancel()
@@ -108,6 +130,8 @@ class EndpointEngine:
                 async for attempt in AsyncRetrying(retry=again, wait=_wait, stop=_hopeless, reraise=True):
                     with attempt:
                         if attempt.retry_state.attempt_number > 1:
+                            if self._stopped:
+                                return last
                             await self._keep_pace(request)
                         try:
                             return await self._structured(client, request)
@@ -115,6 +139,11 @@ class EndpointEngine:
                             last = error.failure
                             raise
         except (TimeoutError, _AgainError):
+            if last.kind == "bad_response" and not self._num_answers:
+                where = f"{self._model.model} at {self._model.base_url}"
+                raise ModelError(
+                    f"{where} does not answer as OpenAI's chat completions do ({last.message}): fix base_url"
+                ) from None
             return last
         raise AssertionError("an attempt returns or raises")
 
@@ -124,30 +153,32 @@ class EndpointEngine:
             found = await self._attempt(client, in_prompt(request))
             return replace(found, text=without_fence(found.text)) if isinstance(found, Completion) else found
         found = await self._attempt(client, request)
-        if request.schema and isinstance(found, Failure) and found.kind == "bad_request":
+        if request.schema and isinstance(found, Failure) and _NO_SCHEMAS.search(found.message):
             self._knows_schemas = False
             return await self._structured(client, request)
         return found
 
     async def _keep_pace(self, request: GenerateRequest) -> None:
         """Waits until the limits per minute allow another attempt."""
-        for limit, of_tokens in self._limits:
-            left = self._tokens_expected(request) if of_tokens else 1.0
-            while left > 0:
-                await limit.acquire(min(left, limit.max_rate))
-                left -= limit.max_rate
+        async with self._pacing:  # one after another, so that the first has not to wait for all
+            for limit, of_tokens in self._limits:
+                left = self._tokens_expected(request) if of_tokens else 1.0
+                while left > 0:
+                    await limit.acquire(min(left, limit.max_rate))
+                    left -= limit.max_rate
 
     async def _attempt(self, client: httpx.AsyncClient, request: GenerateRequest) -> Response:
         try:
-            reply = await client.post(f"{self._model.base_url.rstrip('/')}/chat/completions", json=self._body(request))
-        except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout):
+            async with asyncio.timeout(self._model.timeout_seconds):
+                reply = await client.post(self._url, json=self._body(request))
+        except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout):
             raise _AgainError(Failure("timeout", f"no answer within {self._model.timeout_seconds:g} s")) from None
-        except httpx.TransportError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             raise self._unreachable(error) from None
-        except httpx.DecodingError:
-            raise _AgainError(Failure("bad_response", "the body is not compressed as its header says")) from None
-        except httpx.InvalidURL as error:
-            raise ModelError(f"base_url = {self._model.base_url!r} is no address: {error}") from None
+        except httpx.TransportError as error:  # somebody was there
+            raise _AgainError(Failure("connection", self._clean(f"{type(error).__name__}: {error}"))) from None
+        except httpx.RequestError as error:
+            raise _AgainError(Failure("bad_response", self._clean(f"{type(error).__name__}: {error}"))) from None
         self._unreachable_since = None
         return self._read(reply, request)
 
@@ -166,36 +197,50 @@ class EndpointEngine:
     def _read(self, reply: httpx.Response, request: GenerateRequest) -> Response:
         try:
             content = reply.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
-        error = content.get("error") if isinstance(content, dict) else None
-        if reply.status_code == 200 and not error:
-            completion = _completion(content, request)
-            if completion is None:
-                raise _AgainError(Failure("bad_response", self._clean(f"no completion: {reply.text[:200]}")))
-            self._num_answers += 1
-            self._num_answer_tokens += completion.num_tokens
-            return completion
-        return self._refused(reply, _message(error, content, reply), _code(error))
+        error = _error(content)
+        if not reply.is_success or error:
+            return self._refused(reply, _message(error, content, reply), _code(error))
+        completion = _completion(content, request)
+        if completion is None:
+            raise _AgainError(Failure("bad_response", self._clean(f"no completion: {reply.text[:2000]}")))
+        self._learn(request, completion)
+        if completion.finish_reason in ("error", "abort"):
+            raise _AgainError(Failure("server_error", f"the server ended the answer: {completion.finish_reason}"))
+        if completion.finish_reason not in ("stop", "length"):
+            return Failure("refused", self._clean(f"the server ended the answer: {completion.finish_reason}"))
+        return completion
+
+    def _learn(self, request: GenerateRequest, completion: Completion) -> None:
+        """How many tokens answers and prompts have, for the limit of tokens; guessed from the text where the server does not say."""
+        chars = len(completion.text) + len(completion.reasoning)
+        self._num_answers += 1
+        self._num_answer_tokens += completion.num_tokens or chars // CHARS_PER_TOKEN
+        self._prompt_chars += _chars(request) if completion.num_prompt_tokens else 0
+        self._prompt_tokens += completion.num_prompt_tokens
 
     def _refused(self, reply: httpx.Response, message: str, code: str) -> Failure:
         """What is wrong with one request. Raises _AgainError or ModelError for all else."""
         status, where = reply.status_code, f"{self._model.model} at {self._model.base_url}"
         message = self._clean(message)
-        if status == 200:  # some gateways put the error into a good answer
+        if reply.is_success:  # some gateways put the error into a good answer
             status = int(code) if code.isdecimal() else 500
         if "insufficient_quota" in code or status == 402:
             raise ModelError(f"{where}: the account has no credit left ({message}); all finished answers are kept")
-        if status in (401, 403):
+        if status == 401 or (status == 403 and not self._num_answers):  # later it is about the request
             named = f"the key in {self._model.api_key_env}" if self._model.api_key_env else "requests without a key"
             raise ModelError(f"{where} refuses {named} ({status}: {message})")
         if 300 <= status < 400:
             raise ModelError(f"{where} redirects to {reply.headers.get('location')}: fix base_url")
-        if status == 404:
-            raise ModelError(f"{where}: no such model or address (404: {message})")
+        if status in (404, 405, 407, 410):
+            raise ModelError(f"{where}: no such model or address ({status}: {message}); base_url usually ends in /v1")
         if status in _RETRIED or status >= 500:
             kind = "rate_limited" if status == 429 else "timeout" if status == 408 else "server_error"
             raise _AgainError(Failure(kind, f"{status}: {message}"), _retry_after(reply.headers))  # type: ignore[arg-type]
+        self._num_refused += not self._num_answers
+        if self._num_refused >= MAX_REFUSED:
+            raise ModelError(f"{where} refuses every request ({status}: {message})")
         kind = "too_long" if any(text in message.lower() or text in code for text in _TOO_LONG) else "bad_request"
         return Failure(kind, f"{status}: {message}")  # type: ignore[arg-type]
 
@@ -217,14 +262,16 @@ class EndpointEngine:
 
     def _tokens_expected(self, request: GenerateRequest) -> float:
         """Of prompt and answer; answers are guessed from those that came."""
-        prompt = sum(len(message.content) for message in request.messages) / _CHARS_PER_TOKEN
+        prompt = _chars(request) * (
+            self._prompt_tokens / self._prompt_chars if self._prompt_chars else 1 / CHARS_PER_TOKEN
+        )
         mean = self._num_answer_tokens / self._num_answers if self._num_answers else request.sampling.max_tokens
         return prompt + mean
 
     def _clean(self, text: str) -> str:
         """One line without the key, which some servers repeat."""
-        text = " ".join(text.split())[:300]
-        return text.replace(self._key, "***") if self._key else text
+        text = text.replace(self._key, "***") if self._key else text  # before it is cut
+        return " ".join(text.split())[:300]
 
 
 async def _next(answers: AsyncGenerator[tuple[int, Response], None]) -> tuple[int, Response] | None:
@@ -256,8 +303,10 @@ def _wait(state: RetryCallState) -> float:
 def _hopeless(state: RetryCallState) -> bool:
     """Whether the server fails on this request again and again; it may be the request."""
     error = state.outcome.exception() if state.outcome else None
-    lasting = isinstance(error, _AgainError) and error.failure.kind in ("server_error", "bad_response")
-    return lasting and state.attempt_number >= MAX_ATTEMPTS
+    kind = error.failure.kind if isinstance(error, _AgainError) else ""
+    return state.attempt_number >= {"server_error": MAX_ATTEMPTS, "connection": MAX_ATTEMPTS, "bad_response": 3}.get(
+        kind, math.inf
+    )
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
@@ -285,6 +334,9 @@ def _completion(content: Any, request: GenerateRequest) -> Completion | None:
         message, usage = choice["message"], content.get("usage") or {}
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
         text = message.get("content") or ""
+        if isinstance(text, list):  # parts, as Mistral gives them
+            reasoning = reasoning or _parts(text, "thinking")
+            text = _parts(text, "text")
         if not isinstance(text, str) or not isinstance(reasoning, str):
             return None
         logprob = None
@@ -292,14 +344,49 @@ def _completion(content: Any, request: GenerateRequest) -> Completion | None:
             logprob = math.fsum(float(token["logprob"]) for token in choice["logprobs"]["content"])
         return Completion(
             text=text,
-            finish_reason=str(choice.get("finish_reason") or "stop"),
-            num_prompt_tokens=int(usage.get("prompt_tokens") or 0),
-            num_tokens=int(usage.get("completion_tokens") or 0),
+            finish_reason=finish_reason(str(choice.get("finish_reason") or "")),
+            num_prompt_tokens=_count(usage.get("prompt_tokens")),
+            num_tokens=_count(usage.get("completion_tokens")),
             sum_logprob_nats=logprob,
             reasoning=reasoning,
         )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         return None
+
+
+def _parts(content: list[Any], kind: str) -> str:
+    """The texts of all parts of a kind; those of a thinking part may be parts again."""
+    found = [part[kind] for part in content if part.get("type") == kind]
+    return "".join(text if isinstance(text, str) else _parts(text, "text") for text in found)
+
+
+def _count(value: Any) -> int:
+    """A number of tokens; 0 for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40 else 0
+
+
+def _chars(request: GenerateRequest) -> int:
+    return sum(len(message.content) for message in request.messages)
+
+
+def _url(base_url: str) -> str:
+    """Where completions are asked for. Raises ModelError if that is no address."""
+    try:
+        url = httpx.URL(f"{base_url.rstrip('/')}/chat/completions")
+        if url.port is not None and not 0 < url.port < 1 << 16:
+            raise httpx.InvalidURL(f"no port {url.port}")
+    except httpx.InvalidURL as error:
+        raise ModelError(f"base_url = {base_url!r} is no address: {error}") from None
+    return str(url)
+
+
+def _error(content: Any) -> Any:
+    """The error in a reply: at its top, or in its first choice."""
+    if not isinstance(content, dict):
+        return None
+    choices = content.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return content.get("error") or (first.get("error") if isinstance(first, dict) else None)
 
 
 def _message(error: Any, content: Any, reply: httpx.Response) -> str:
@@ -309,7 +396,7 @@ def _message(error: Any, content: Any, reply: httpx.Response) -> str:
             found = found.get("message") or found.get("detail")
         if isinstance(found, str) and found:
             return found
-    return reply.text[:200] or reply.reason_phrase
+    return reply.text[:2000] or reply.reason_phrase
 
 
 def _code(error: Any) -> str:

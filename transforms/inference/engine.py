@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
 from transforms.configuration import Config
 from transforms.errors import ModelError
@@ -109,6 +110,7 @@ class Failure:
         "server_error",
         "timeout",
         "connection",
+        "refused",  # the server ended the answer for its own reasons, as a content filter
         "not_json",  # the answer does not fit the schema
     ]
     message: str
@@ -132,6 +134,16 @@ def too_long(num_prompt_tokens: int, max_tokens: int, max_model_len: int) -> Fai
 
 Request = GenerateRequest | ScoreRequest
 Response = Completion | TokenScores | Failure
+
+
+_STOP = {"", "stop", "stop_sequence", "end_turn", "eos", "eos_token", "eos_found", "complete", "finished"}
+_LENGTH = {"length", "max_tokens", "max_output_tokens", "model_length"}
+
+
+def finish_reason(said: str | None) -> str:
+    """ "stop" or "length", whatever a vendor calls it; something else as it is, in lower case."""
+    word = (said or "").strip().lower()
+    return "stop" if word in _STOP else "length" if word in _LENGTH else word
 
 
 class Exchange(NamedTuple):
@@ -196,9 +208,9 @@ class EndpointModel(Config):
 
     engine: Literal["endpoint"]
     model: str = Field(min_length=1)
-    base_url: str = Field(pattern=r"^https?://[^\s]+$")
+    base_url: str
     revision: str | None = None
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    api_key_env: str | None = None
     concurrency: int = Field(32, ge=1, le=4096)
     requests_per_minute: int | None = Field(None, ge=1)
     tokens_per_minute: int | None = Field(None, ge=1)
@@ -208,6 +220,29 @@ class EndpointModel(Config):
     max_model_len: int = Field(32_768, ge=16)
     max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: dict[str, JsonValue] = {}
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError("must be the name of an environment variable that holds the key, never the key")
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^\s@]+", url):  # with user:password@ manifests would hold a secret
+            raise ValueError("must be an address without a password, as http://127.0.0.1:8000/v1")
+        return url
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_ours_alone(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for key in ("model", "messages", "stream", "n"):
+            if key in extra:
+                raise ValueError(f"{key!r} cannot be set there")
+        return extra
+
     price_per_million_tokens: Price = Price()
 
     def api_key(self) -> str | None:

@@ -168,11 +168,11 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         started = time.monotonic()
         for position, response in engine.run(list(missing.values())):
             key = keys[position]
+            _count("asked", 1)
+            _count("tokens", num_tokens(response))  # paid, whether or not it fits its schema
+            _count("prompt_tokens", num_prompt_tokens(response))
             response = checked(missing[key], response)
             answers[key] = self._cache.put(missing[key], response, replace=key in damaged)
-            _count("asked", 1)
-            _count("tokens", num_tokens(response))
-            _count("prompt_tokens", num_prompt_tokens(response))
             if isinstance(response, Failure):
                 _count("failures", 1)
                 _count(f"failures_{response.kind}", 1)

@@ -73,6 +73,8 @@ def plan(source: Any, seed: int, shard_rows: int, key: str = "ingest.sources") -
         planned = _PLANNERS[source.kind](source, label, seed, shard_rows)
     except InputError as error:
         raise error if str(error).startswith(label) else InputError(f"{label}: {error}") from None
+    num_rows = min(planned.num_rows, getattr(source, "limit", None) or planned.num_rows)
+    planned = planned._replace(num_rows=num_rows, starts=[start for start in planned.starts if start[0] < num_rows])
     if planned.num_rows == 0:
         raise InputError(f"{key}: {name} ({source.kind}) is empty")
     stops = [start for start, _ in planned.starts[1:]] + [planned.num_rows]

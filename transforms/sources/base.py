@@ -42,6 +42,7 @@ class Table(BaseConfig):
     """What sources of rows with columns have in common."""
 
     name: str | None = Field(None, min_length=1, max_length=100)
+    limit: int | None = Field(None, ge=1, description="only this many rows, from the first")
     fields: Fields = Fields()
     answer_kind: Literal["math", "choice", "text", "code"] = "math"
     answer_after: str | None = Field(

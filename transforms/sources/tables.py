@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -30,6 +31,8 @@ _BATCH_ROWS = 256
 
 def plan_parquet(source: Parquet, label: str, seed: int, shard_rows: int) -> Planned:
     """Raises InputError if it is no Parquet file or lacks a column."""
+    if os.path.isdir(source.path) or "*" in source.path:
+        raise InputError(f"{source.path} is not one file: name a file, or read its folder with kind: huggingface")
     with storage.open_read(source.path) as file:
         parquet = _parquet(source.path, file)
         check_fields(source, label, set(parquet.schema_arrow.names), "in its schema")
@@ -89,11 +92,19 @@ def _rows(piece: Slice, start: int, batch: pa.RecordBatch) -> Iterator[Any]:
 
 def _values(column: Any) -> list[Any]:
     text = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}.get(column.type)
-    return (
-        [_Text(value) if value is not None else None for value in column.cast(text).to_pylist()]
-        if text
-        else column.to_pylist()
-    )
+    if text:
+        return [_Text(value) if value is not None else None for value in column.cast(text).to_pylist()]
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:  # in one of the rows
+        return [_value(item) for item in column]
+
+
+def _value(item: Any) -> Any:
+    try:
+        return item.as_py()
+    except UnicodeDecodeError as error:
+        return error
 
 
 class _Text(bytes):
@@ -101,6 +112,8 @@ class _Text(bytes):
 
 
 def _decoded(value: Any) -> Any:
+    if isinstance(value, UnicodeDecodeError):
+        raise value
     return value.decode("utf-8") if isinstance(value, _Text) else value
 
 
@@ -109,7 +122,7 @@ def plan_hub(source: Any, label: str, seed: int, shard_rows: int) -> Planned:
     dataset = _hub(source)
     check_fields(source, label, set(dataset.column_names or []), "in its schema")
     digest, num_rows = hashlib.sha256(), 0
-    for row in _columns(dataset, source):
+    for row in islice(_columns(dataset, source), source.limit):
         digest.update(json.dumps(row, sort_keys=True, default=str).encode())
         num_rows += 1
     return evenly(num_rows, shard_rows, {"path": os.path.basename(source.path), "sha256": digest.hexdigest()})

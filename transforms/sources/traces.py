@@ -10,6 +10,9 @@ recorded of them is then a list too.
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,6 +20,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms.configuration import Config as BaseConfig
+from transforms.inference.engine import finish_reason
 from transforms.sources.base import Raw, Unreadable, as_text
 from transforms.types import DropReason
 
@@ -125,8 +129,9 @@ class TraceTable(BaseConfig):
     """
 
     name: str | None = Field(None, min_length=1, max_length=100)
+    limit: int | None = Field(None, ge=1)
     layout: str | None = None
-    fields: TraceFields
+    fields: TraceFields = TraceFields()
     answer_kind: Literal["math", "choice", "text", "code"] = "math"
     answer_after: str | None = Field(None, min_length=1)
     answer_is: Literal["value", "solution"] = "value"
@@ -140,9 +145,9 @@ class TraceTable(BaseConfig):
             return values
         layout = LAYOUTS.get(values["layout"]) if isinstance(values["layout"], str) else None
         if layout is None:
-            raise PydanticCustomError(
-                "source", "no such layout; allowed: {names}", {"key": "layout", "names": ", ".join(LAYOUTS)}
-            )
+            near = difflib.get_close_matches(str(values["layout"]), LAYOUTS, n=1)
+            names = (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(LAYOUTS)
+            raise PydanticCustomError("source", "no such layout; {names}", {"key": "layout", "names": names})
         given = values.get("fields") or {}
         return {**layout, **values, "fields": {**layout["fields"], **given} if isinstance(given, dict) else given}
 
@@ -152,7 +157,7 @@ class TraceTable(BaseConfig):
         ways = [fields.text is not None, fields.response is not None, fields.messages is not None]
         if not any(ways) or (ways[0] and ways[1]) or (fields.thinking is not None and fields.response is None):
             raise PydanticCustomError(
-                "source", "fields must name the traces: text, or thinking and response, or messages (or give a layout)", {"key": "fields"}
+                "source", "fields must name the traces, in one way: text, or thinking and response, or messages; or name a layout", {"key": "fields"}
             )  # fmt: skip
         if fields.question is None and fields.messages is None:
             raise PydanticCustomError("source", "fields must name the question, or messages", {"key": "fields"})
@@ -231,23 +236,23 @@ def _row(source: TraceTable, number: int, values: Mapping[str, Any]) -> TraceRow
     thinking = _list(found["thinking"]) if fields.thinking else [beside]
     if any(text is not None and not isinstance(text, str) for text in [*texts, *thinking]):
         return Unreadable(DropReason.WRONG_TYPE, "a trace is no text")
-    said = {role: _list(found.get(role)) for role in ("correct", "num_tokens", "finish_reason", "model", "trace")}
-    several = len(texts) > 1
+    if fields.thinking is not None and len(thinking) != len(texts):
+        return Unreadable(DropReason.WRONG_TYPE, f"{len(thinking)} times thinking for {len(texts)} responses")
     traces = tuple(
         RecordedTrace(
             text=_something(text),
-            reasoning=_something(_nth(thinking, index, several)),
-            finish_reason=_finish_reason(_nth(said["finish_reason"], index, several)),
-            num_tokens=_count(_nth(said["num_tokens"], index, several)),
-            model=_something(_nth(said["model"], index, False)) or source.model,
-            correct=_correct(_nth(said["correct"], index, several)),
-            origin=as_text(_nth(said["trace"], index, several)) or "",
+            reasoning=_something(thinking[index] if fields.thinking else beside),
+            finish_reason=finish_reason(_something(_nth(found.get("finish_reason"), index))),
+            num_tokens=_count(_nth(found.get("num_tokens"), index)),
+            model=_something(_nth(found.get("model"), index)) or source.model,
+            correct=_correct(_nth(found.get("correct"), index)),
+            origin=_something(as_text(_nth(found.get("trace"), index))),
             prompt=_something(found.get("prompt")),
         )
         for index, text in enumerate(texts)
     )
     if not any(trace.text or trace.reasoning for trace in traces):
-        return Unreadable(DropReason.EMPTY_TEXT, "the row has no trace")
+        return Unreadable(DropReason.MISSING_FIELD, "the row has no trace")
     roles = ("answer", "id", "options", "tests", "entry_point", "prefix", "setup")
     question = found["question"] if fields.question else asked
     raw = Raw(number, question, **{"answer": None} | {role: found.get(role) for role in roles if role in found})
@@ -279,17 +284,21 @@ def _last_turns(turns: Any) -> tuple[str | None, str | None, str | None]:
 
 
 def _turns(turns: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(turns, str) and turns.lstrip().startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            turns = json.loads(turns)
     for turn in turns if isinstance(turns, list) else []:
         if isinstance(turn, Mapping):
-            role = turn.get("role") or turn.get("from")
-            yield _ROLES.get(str(role), str(role)), turn
+            role = str(turn.get("role") or turn.get("from")).lower()
+            yield _ROLES.get(role, role), turn
 
 
 def _content(turn: Mapping[str, Any]) -> str | None:
     """The text of a turn; of a list of parts, their texts."""
     content = turn.get("content") if turn.get("content") is not None else turn.get("value")
     if isinstance(content, list):
-        content = "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
+        texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        content = "".join(text for text in texts if isinstance(text, str))
     return content if isinstance(content, str) else None
 
 
@@ -297,28 +306,24 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _nth(values: list[Any], index: int, several: bool) -> Any:
-    """The value for the index-th trace: of a list its own, of a lone value that for all; None where the list is too short."""
-    if index < len(values):
-        return values[index]
-    return None if several and len(values) > 1 else (values[0] if values and not several else None)
+def _nth(value: Any, index: int) -> Any:
+    """The index-th of a list, or None where it is too short; a lone value is that of all traces."""
+    if isinstance(value, list):
+        return value[index] if index < len(value) else None
+    return value
 
 
 def _something(value: Any) -> str:
-    text = value if isinstance(value, str) else ""
+    """The text, or "" where there is nothing in it; half surrogate pairs as "?"."""
+    text = value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
     return "" if text.strip() in NOTHING else text
-
-
-def _finish_reason(value: Any) -> str:
-    """As OpenAI names them; "stop" where nothing is said."""
-    return _something(value) or "stop"
 
 
 def _count(value: Any) -> int:
     text = as_text(value) or ""
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0
 
 
 def _correct(value: Any) -> str:
-    text = str(value).strip().lower() if value is not None else ""
+    text = (as_text(value) or str(value)).strip().lower() if value is not None else ""
     return "correct" if text in _YES else "incorrect" if text in _NO else ""

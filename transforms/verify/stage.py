@@ -84,7 +84,9 @@ def _ballots(shard: Shard) -> Iterator[tuple[str, tuple[Problem, vote.Ballot]]]:
             countable = trace.problem.answer_kind != "code"  # no two programs are equal
             answer = found.answer if found and found.stands and countable else ""
             text = hashlib.sha256(trace.raw.encode()).digest()[:16]
-            ballot = vote.Ballot(trace.id, answer, trace.mean_logprob_nats_per_token, text, shard.number, row)
+            ballot = vote.Ballot(
+                trace.id, answer, trace.mean_logprob_nats_per_token, text, shard.number, row, bool(trace.origin)
+            )
             slim = replace(trace.problem, question="", entry="", tests=CodeTests())
             yield trace.problem.id, (slim, ballot)
 

@@ -38,6 +38,7 @@ class Ballot(NamedTuple):
     text: bytes
     shard: int
     row: int
+    imported: bool = False  # then a copy of a text is no sample of its own
 
 
 class Vote(NamedTuple):
@@ -85,12 +86,12 @@ def _outcome(won: bool, undecided: bool) -> Outcome:
 
 def _weights(ballots: Sequence[Ballot], weight: str) -> list[float]:
     logprobs = [ballot.mean_logprob_nats_per_token for ballot in ballots]
-    if weight == "equal" or any(math.isnan(value) for value in logprobs):
-        return [1.0] * len(ballots)
+    equal = weight == "equal" or any(math.isnan(value) for value in logprobs)
     seen: set[bytes] = set()
     weights = []
     for ballot, logprob in zip(ballots, logprobs, strict=True):
-        weights.append(0.0 if ballot.text in seen else math.exp(logprob))
+        copy = ballot.text in seen and (ballot.imported or not equal)
+        weights.append(0.0 if copy else 1.0 if equal else math.exp(logprob))
         seen.add(ballot.text)
     return weights
 
