@@ -26,7 +26,7 @@ from transforms import folders, models, storage
 from transforms.errors import InputError
 from transforms.folders import StageFolder, canonical_json
 from transforms.inference.cache import Cache
-from transforms.inference.engine import has_weights
+from transforms.inference.engine import amount, cost, has_weights
 from transforms.shards import MapShards, Shard
 from transforms.types import DropReason, Outcome
 
@@ -119,8 +119,13 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     spent = _cost(plan, context, counters)
     log = {"rows": manifest["rows"], "engine": counters} | ({"cost": spent} if spent else {})
     seconds = _log(context, plan.stage, plan.method, started, log)
-    paid = f", cost {spent:.2f}" if spent else ""
-    _say(f"{label}: {_summed(manifest['rows'], plan)} ({seconds:.1f} s{paid})")
+    paid = f", cost {amount(spent)}" if spent else ""
+    again = (
+        f", {counters['requests_again']} requests with more room or for unsolved problems"
+        if counters.get("requests_again")
+        else ""
+    )
+    _say(f"{label}: {_summed(manifest['rows'], plan)} ({seconds:.1f} s{again}{paid})")
     if plan.stage == "verify" and Outcome.CORRECT not in folder.counts("outcome"):
         reasons = folder.counts("reason")
         _say(
@@ -181,9 +186,8 @@ def _cost(plan: Plan, context: Context, counters: dict[str, int]) -> float:
     """What this run asked of the model cost, by the price in params; 0 where there is none."""
     if not plan.ask:
         return 0.0
-    from transforms.inference.handler import cost
-
-    return round(cost(context.params.models[plan.ask], counters.get("prompt_tokens", 0), counters.get("tokens", 0)), 6)
+    model = context.params.models[plan.ask]
+    return round(cost(model, counters.get("prompt_tokens", 0), counters.get("tokens", 0)), 6)
 
 
 def _log(context: Context, stage: str, method: str, started: float, more: dict[str, Any]) -> float:

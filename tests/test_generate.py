@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.config import load
 from pipeline.paths import Paths
 from pipeline.plans import Context
@@ -129,7 +131,9 @@ def test_reasoning_beside_the_text_is_the_thinking() -> None:
     assert (found.raw, found.raw_reasoning) == ("It is \\boxed{5}.", "2 + 3 = 5")
 
 
-def test_resampling_in_a_whole_run_asks_only_for_what_is_unsolved(fake_params: Path, tmp_path: Path) -> None:
+def test_resampling_in_a_whole_run_asks_only_for_what_is_unsolved(
+    fake_params: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """And what was asked before is never asked again."""
     log, paths = tmp_path / "asked", Paths(str(tmp_path / "data"))
     settings = [f"models.teacher={{engine: fake, accuracy: 0.4, log: {log}}}", "generate.samples_per_problem=2"]
@@ -138,6 +142,10 @@ def test_resampling_in_a_whole_run_asks_only_for_what_is_unsolved(fake_params: P
     assert log.read_text().count("\n") == 90
     settings.append("generate.resample_until={correct: 1, max_samples: 8}")
     (manifest,) = run_stage("generate", Context(load(str(fake_params), settings), paths))
+    assert (
+        f"{manifest['rows']['outcomes'] - 90} requests with more room or for unsolved problems"
+        in capsys.readouterr().err
+    )
     rows = list(read_rows(Trace, StageFolder(paths.stage("traces")).part_paths()))
     samples = Counter(row.problem.id for row in rows)
     solved = {row.problem.id for row in rows if f"\\boxed{{{row.problem.answer}}}" in row.response}

@@ -285,5 +285,16 @@ def has_weights(model: Any) -> bool:
     return model.engine in ("vllm", "transformers")
 
 
+def cost(model: Model, prompt_tokens: int, tokens: int) -> float:
+    """What the tokens cost, by the model's price; 0 where it has none."""
+    price = getattr(model, "price_per_million_tokens", Price())
+    return (prompt_tokens * price.input + tokens * price.output) / 1_000_000
+
+
+def amount(spent: float) -> str:
+    """Money: 12.50, and small change as 0.0013."""
+    return f"{spent:.2f}" if spent >= 1 else f"{spent:.2g}"
+
+
 GENERATES = ("vllm", "transformers", "endpoint", "fake")
 SCORES = ("transformers", "fake")

@@ -24,10 +24,11 @@ from transforms.inference.engine import (
     Exchange,
     Failure,
     Model,
-    Price,
     Request,
     Response,
     TokenScores,
+    amount,
+    cost,
     has_weights,
 )
 from transforms.inference.structured import checked
@@ -133,7 +134,9 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
                 break
             further = self._again([batch.rows[row] for row in asked], [exchanges[row] for row in asked])
             asked = {row: more for row, more in zip(asked, further, strict=True) if more}
-            bar.more(sum(map(len, asked.values())))
+            num_more = sum(map(len, asked.values()))
+            bar.more(num_more)
+            _count("requests_again", num_more)
         return Answers(batch.shard, exchanges)
 
     def _responses(self, rows: list[Sequence[Request]], model: LazyEngine, bar: Progress) -> list[list[Response]]:
@@ -191,12 +194,6 @@ def num_tokens(response: Response) -> int:
 def num_prompt_tokens(response: Response) -> int:
     """Tokens read before the answer; of scores they are not known."""
     return response.num_prompt_tokens if isinstance(response, Completion) else 0
-
-
-def cost(model: Model, prompt_tokens: int, tokens: int) -> float:
-    """What the tokens cost, by the model's price; 0 where it has none."""
-    price = getattr(model, "price_per_million_tokens", Price())
-    return (prompt_tokens * price.input + tokens * price.output) / 1_000_000
 
 
 class Progress:
@@ -259,13 +256,14 @@ class Progress:
         yield f"{self._cached} from the cache"
         seconds = time.monotonic() - self._started if self._started else 0
         if seconds > 1:
-            yield f"{self._prompt_tokens / seconds:.0f} tok/s in"
-            yield f"{self._tokens / seconds:.0f} tok/s out"
+            if self._prompt_tokens:
+                yield f"{self._prompt_tokens / seconds:.0f} tok/s in"
+            yield f"{self._tokens / seconds:.0f} tok/s" + (" out" if self._prompt_tokens else "")
         if self._failures:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._failures.items()))
             yield f"{self._failures.total()} failed ({kinds})"
         if spent := cost(self._model, self._prompt_tokens, self._tokens):
-            yield f"cost {spent:.2f}"
+            yield f"cost {amount(spent)}"
 
 
 class _Lines:
