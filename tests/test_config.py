@@ -101,6 +101,11 @@ WRONG = [
         "models.api={engine: endpoint, model: m, base_url: 'http://h', extra_body: {stream: true}}",
         ["models.api.extra_body", "'stream' cannot be set there"],
     ),
+    ("generate.resample_until={correct: 9, max_samples: 8}", ["generate.resample_until.correct = 9", "is more than"]),
+    (
+        "generate={resample_until: {max_samples: 8}, import: [{kind: jsonl, path: x, layout: s1k}]}",
+        ["generate.resample_until = ", "nobody is asked"],
+    ),
     ("models.api={engine: endpoint, model: m}", ["models.api.base_url: missing"]),
     ("emit.formats=[alpaca]", ["emit.formats.0 = 'alpaca'", "'messages'"]),
     ("prune.methods=first_correct", ["prune.methods = 'first_correct'", "must be a list"]),

@@ -74,6 +74,10 @@ class Config(BaseConfig):
                 "generate.resample_until.max_samples",
                 f"must be above generate.samples_per_problem = {self.samples_per_problem}",
             )
+        if self.resample_until and self.resample_until.correct > self.resample_until.max_samples:
+            raise combination("generate.resample_until.correct", "is more than generate.resample_until.max_samples")
+        if self.resample_until and self.imports:
+            raise combination("generate.resample_until", "must be null where traces are imported: nobody is asked")
         return self
 
     def prompt(self, problem: Problem) -> str:
