@@ -262,3 +262,19 @@ def test_twenty_kills_lose_at_most_the_batch_in_flight_each(fake_params: Path, t
         name: value for name, value in digests(Path(undisturbed.data)).items() if name.startswith("traces/")
     }
     assert not [name for name in os.listdir(data / "traces") if name.startswith("_")]
+
+
+def test_neither_order_nor_shards_nor_files_nor_other_parameters_ask_again(fake_params: Path, tmp_path: Path) -> None:
+    log, paths = tmp_path / "asked", Paths(str(tmp_path / "data"))
+    teacher = f"models.teacher={{engine: fake, log: {log}}}"
+    first, second = load(str(fake_params)).model_dump(mode="json")["ingest"]["sources"]
+    changes = [
+        [],
+        ["base.shard_rows=7"],
+        [f"ingest.sources=[{json.dumps(second)}, {json.dumps(first | {'name': 'other'})}]"],
+        ["verify.deadline_seconds=3.0", "generate.drop_loops=false", "models.teacher.batch=3"],
+    ]
+    for change in changes:
+        for stage in ("ingest", "generate"):
+            run_stage(stage, Context(load(str(fake_params), [teacher, *change]), paths))
+    assert log.read_text().count("\n") == 135

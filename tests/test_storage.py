@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from apache_beam.io.filesystem import FileMetadata, FileSystem
 
+from pipeline import cache
 from pipeline.config import load
 from pipeline.paths import Paths
 from pipeline.plans import Context
@@ -99,6 +100,13 @@ def test_all_stages_on_an_object_store_give_the_bytes_of_a_local_disk(fake_param
     assert sorted(stages) == sorted(digests(tmp_path / "local"))
     for path, data in stages.items():
         assert data == (tmp_path / "local" / path).read_bytes()
+    (counts,) = cache.stats(remote)[0].values()
+    assert counts.completions > 135  # of both runs
+    damaged = min(path for path in OBJECTS if "/cache/" in path)
+    OBJECTS[damaged] = OBJECTS[damaged][:-5]
+    assert [entry.path for entry in cache.verify(remote)] == [damaged]
+    assert cache.prune(remote, "", ["damaged"], None, delete=True) == 1
+    assert cache.verify(remote) == []
 
 
 def test_a_path_without_a_filesystem_is_a_configuration_error() -> None:
