@@ -85,6 +85,29 @@ def outcomes(verdicts: Iterable[Verdict], field: str) -> dict[str, dict[str, int
     return {value: {outcome.value: counts[value, outcome.value] for outcome in Outcome} for value in values}
 
 
+def teachers(
+    traces: Iterable[tuple[str, str, str]], verdicts: Iterable[Verdict], examples: Iterable[str]
+) -> dict[str, dict[str, int]]:
+    """For each teacher, what became of its traces, and how what their source says of them compares with the verdicts.
+
+    Args:
+        traces: (id, model, recorded) of each; recorded is correct | incorrect | "".
+        verdicts: of all traces.
+        examples: the model of each example.
+    """
+    about = {name: (model, recorded) for name, model, recorded in traces}
+    given = Counter(examples)
+    found: dict[str, dict[str, int]] = {}
+    for verdict in verdicts:
+        model, recorded = about[verdict.id]
+        counts = found.setdefault(model, dict.fromkeys(("traces", "correct", "recorded", "agree"), 0))
+        counts["traces"] += 1
+        counts["correct"] += verdict.outcome == Outcome.CORRECT
+        counts["recorded"] += bool(recorded)
+        counts["agree"] += recorded == verdict.outcome
+    return {model: {**counts, "examples": given[model]} for model, counts in sorted(found.items())}
+
+
 def undecided_reasons(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     """The most frequent reasons for undecided verdicts, the most frequent first; equals by rule and reason."""
     reasons = Counter(

@@ -96,6 +96,7 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
             family_of, verdicts, failed_samples(teachers_drops), [k["problem"] for k in kept], params.filter.bands
         ),
         "families": _families(family_of, samples_of, verdicts, kept),
+        "teachers": breakdown.teachers(traces.columns("id", "model", "recorded"), verdicts, [k["model"] for k in kept]),
         "methods": {
             method: by_method(read_rows(RecheckedTrace, folder.part_paths()), correct)
             for method, folder in rechecked.items()
@@ -109,6 +110,7 @@ def _numbers(kept: Iterable[KeptTrace]) -> Iterable[dict[str, Any]]:
         yield {
             "problem": trace.problem.id,
             "method": trace.method,
+            "model": trace.model,
             "family": trace.problem.family,
             "before": trace.num_tokens_before,
             "after": trace.num_tokens_after,

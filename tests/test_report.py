@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.breakdown import correct_ids, difficulty, outcomes, undecided_reasons
+from pipeline.breakdown import correct_ids, difficulty, outcomes, teachers, undecided_reasons
 from pipeline.paths import Paths
 from pipeline.report import by_method, page, summary, tokens_csv
 from tests.conftest import problem
@@ -84,6 +84,7 @@ def test_the_most_frequent_reasons_come_first_and_are_few() -> None:
 
 METRICS: dict[str, Any] = {
     "asked_examples": None,
+    "teachers": {"m": {"traces": 9, "correct": 5, "recorded": 0, "agree": 0, "examples": 2}},
     "examples": {"total": 3, "train": 3, "validation": 0},
     "verified_share": 0.4,
     "traces": 20,
@@ -152,3 +153,13 @@ def test_the_page_shows_what_was_lost() -> None:
     assert "50%</td></tr>" in row
     assert "0: never solved" in text
     assert "&lt;i&gt;none" in text
+
+
+def test_teachers_are_told_apart_and_compared_with_what_was_recorded() -> None:
+    judged = verdicts("a", 1, 2)  # one of two correct
+    ids = [verdict.id for verdict in judged]
+    traces = [(ids[0], "one", "correct"), (ids[1], "two", "correct")]
+    assert teachers(traces, judged, ["one"]) == {
+        "one": {"traces": 1, "correct": 1, "recorded": 1, "agree": 1, "examples": 1},
+        "two": {"traces": 1, "correct": 0, "recorded": 1, "agree": 0, "examples": 0},
+    }

@@ -221,10 +221,13 @@ class StageFolder:
 
     def counts(self, column: str) -> dict[str, int]:
         """How often each value of a column is in the parts, by value. Raises InputError if unfinished."""
-        counted: Counter[str] = Counter()
+        return dict(sorted(Counter(value for (value,) in self.columns(column)).items()))
+
+    def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """The values of some columns, row by row, without reading the others. Raises InputError if unfinished."""
         for path in self.part_paths():
-            counted.update(pq.read_table(io.BytesIO(storage.read_bytes(path)), columns=[column])[column].to_pylist())
-        return dict(sorted(counted.items()))
+            table = pq.read_table(io.BytesIO(storage.read_bytes(path)), columns=list(names))
+            yield from zip(*(table[name].to_pylist() for name in names), strict=True)
 
     def drops_path(self) -> str:
         """Where the drops are, once the stage has finished."""

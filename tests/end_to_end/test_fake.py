@@ -138,7 +138,7 @@ def test_model_text_is_escaped_on_the_page() -> None:
     metrics = {
         "examples": {"total": 1, "train": 1, "validation": 0}, "verified_share": 1.0, "traces": 1, "samples": 1, "problems": 1,
         "thinking_tokens": {"kept_share": 1.0, "before": 1, "after": 1}, "methods": {}, "families": {}, "dropped": {}, "chosen_methods": {},
-        "difficulty": {}, "asked_examples": None, "verdicts_by_reference": {}, "verdicts_by_rule": {}, "undecided_reasons": [],
+        "difficulty": {}, "asked_examples": None, "teachers": {}, "verdicts_by_reference": {}, "verdicts_by_rule": {}, "undecided_reasons": [],
     }  # fmt: skip
     text = page(metrics, [{"trace": hostile, "steps": [{"text": "<b>x</b>", "kept": True, "reason": '"><i>'}]}])
     assert "<script>" not in text
