@@ -25,8 +25,8 @@ def of_round(params: Params, paths: Paths) -> Params:
     name = params.generate.model
     model = params.models[name]
     trained = {"model": paths.teacher} if has_weights(model) else {}
-    if model.engine == "endpoint" and model.revision is None:  # the cache must tell the rounds' teachers apart
-        trained = {"revision": f"trained on round {paths.round - 1}"}
+    if model.engine == "endpoint":  # the cache must tell the rounds' teachers apart
+        trained = {"revision": f"{model.revision or ''} trained on round {paths.round - 1}".strip()}
     teacher = model.model_copy(update=trained)
     return params.model_copy(update={"models": {**params.models, name: teacher}})
 

@@ -17,6 +17,7 @@ from pipeline.stages import run_stage
 from tests.conftest import STAGES, digests
 from transforms.errors import ConfigError
 from transforms.folders import StageFolder, read_rows
+from transforms.models import identity
 from transforms.types import Example
 
 ROUND = ("--set", "base.round=2", "--set", "base.folder=data/round-2")
@@ -43,6 +44,16 @@ def test_a_second_round_has_a_folder_of_its_own_and_the_same_cache(fake_params: 
         assert {row.round for row in read_rows(Example, shards.part_paths())} == {number}
     log = json.loads((data / "round-2" / "logs" / "generate.json").read_text())
     assert log["engine"]["cache_hits"] == log["engine"]["requests"]  # the fake teacher is the same in both rounds
+
+
+def test_a_served_teacher_is_another_one_in_each_round(fake_params: Path) -> None:
+    endpoint = "models.teacher={engine: endpoint, model: m, base_url: 'http://127.0.0.1:1/v1', revision: v1}"
+    params = load(
+        str(fake_params), [endpoint, "models.student={engine: fake}", "score.model=student", "recheck.model=student"]
+    )
+    found = [of_round(params, Paths("data", number)).models["teacher"] for number in (1, 2, 3)]
+    assert [model.revision for model in found] == ["v1", "v1 trained on round 1", "v1 trained on round 2"]  # type: ignore[union-attr]
+    assert len({str(identity(model, "")) for model in found}) == 3
 
 
 def test_the_data_folder_is_that_of_all_rounds() -> None:
