@@ -110,6 +110,12 @@ def serve() -> Iterator[Callable[[Callable[[dict[str, Any], int], Reply]], Serve
         server.stop()
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow one another at once, unless the server says otherwise."""
+    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.01)
+
+
 def model(url: str, **more: Any) -> EndpointModel:
     return EndpointModel(engine="endpoint", model="m", base_url=url, **more)
 
@@ -274,8 +280,7 @@ def test_what_is_no_key_is_refused_without_telling_it(monkeypatch: pytest.Monkey
     assert "sk-" not in str(error.value)
 
 
-def test_a_server_that_always_fails_on_a_request_is_its_failure(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.0)
+def test_a_server_that_always_fails_on_a_request_is_its_failure(serve: Any) -> None:
     server = serve(
         lambda body, attempt: good(body, 0) if "1" in body["messages"][0]["content"] else (500, {}, "crashed")
     )
@@ -329,8 +334,8 @@ def test_no_more_a_minute_than_said(serve: Any) -> None:
 
 def test_no_more_tokens_a_minute_than_said(serve: Any) -> None:
     server = serve(good)
-    # About 53 tokens each are expected of the first; later ones count what came: about 8. 3,000 a minute are 50 a second.
-    ask(EndpointEngine(model(server.url, tokens_per_minute=3000, concurrency=1)), requests(60))
+    # 55 tokens are expected of the first answer; later ones count what came, 12 each. 3,000 a minute are 50 a second.
+    ask(EndpointEngine(model(server.url, tokens_per_minute=3000, concurrency=1)), requests(40))
     assert server.times[-1] - server.times[0] >= 3.0
 
 
@@ -406,8 +411,7 @@ BROKEN_OFF = {
 
 
 @pytest.mark.parametrize("kind", BROKEN_OFF)
-def test_an_answer_that_the_server_broke_off_is_none(serve: Any, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.0)
+def test_an_answer_that_the_server_broke_off_is_none(serve: Any, kind: str) -> None:
     (found,) = ask(EndpointEngine(model(serve(lambda body, attempt: (200, {}, BROKEN_OFF[kind])).url)), requests())
     assert isinstance(found, Failure)
     assert found.kind == kind.split()[0]
@@ -443,14 +447,12 @@ NOT_OURS: dict[str, Reply] = {
 
 
 @pytest.mark.parametrize("broken", NOT_OURS)
-def test_a_server_that_speaks_otherwise_ends_the_run(serve: Any, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.0)
+def test_a_server_that_speaks_otherwise_ends_the_run(serve: Any, broken: str) -> None:
     with pytest.raises(ModelError, match="does not answer as OpenAI's chat completions do"):
         ask(EndpointEngine(model(serve(lambda body, attempt: NOT_OURS[broken]).url)), requests(3))
 
 
-def test_a_request_that_is_always_hung_up_on_costs_only_itself(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transforms.inference.endpoint._BACKOFF", lambda state: 0.0)
+def test_a_request_that_is_always_hung_up_on_costs_only_itself(serve: Any) -> None:
     server = serve(lambda body, attempt: (0, {}, "") if "0" in body["messages"][0]["content"] else good(body, 0))
     wrong, *right = ask(EndpointEngine(model(server.url, unreachable_seconds=0.001)), requests(5))
     assert isinstance(wrong, Failure)

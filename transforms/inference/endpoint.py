@@ -43,11 +43,11 @@ _TOO_LONG = ("context length", "context_length", "maximum context", "too long", 
 
 
 class _AgainError(Exception):
-    """An attempt that failed in a way that may pass."""
+    """An attempt that failed in a way that may pass; `nobody_there`: it did not even reach the server."""
 
-    def __init__(self, failure: Failure, wait_seconds: float | None = None):
+    def __init__(self, failure: Failure, wait_seconds: float | None = None, nobody_there: bool = False):
         super().__init__(failure.message)
-        self.failure, self.wait_seconds = failure, wait_seconds
+        self.failure, self.wait_seconds, self.nobody_there = failure, wait_seconds, nobody_there
 
 
 class EndpointEngine:
@@ -192,7 +192,7 @@ class EndpointEngine:
                 f"the server at {self._model.base_url} has not answered for {self._model.unreachable_seconds:g} s ({what}): "
                 "start it, or fix base_url, and run the command again; all finished answers are kept"
             )
-        return _AgainError(Failure("connection", what))
+        return _AgainError(Failure("connection", what), nobody_there=True)
 
     def _read(self, reply: httpx.Response, request: GenerateRequest) -> Response:
         try:
@@ -303,10 +303,10 @@ def _wait(state: RetryCallState) -> float:
 def _hopeless(state: RetryCallState) -> bool:
     """Whether the server fails on this request again and again; it may be the request."""
     error = state.outcome.exception() if state.outcome else None
-    kind = error.failure.kind if isinstance(error, _AgainError) else ""
-    return state.attempt_number >= {"server_error": MAX_ATTEMPTS, "connection": MAX_ATTEMPTS, "bad_response": 3}.get(
-        kind, math.inf
-    )
+    if not isinstance(error, _AgainError) or error.nobody_there:
+        return False
+    most = {"server_error": MAX_ATTEMPTS, "connection": MAX_ATTEMPTS, "bad_response": 3}
+    return state.attempt_number >= most.get(error.failure.kind, math.inf)
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
