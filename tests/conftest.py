@@ -37,7 +37,7 @@ ingest:
   sources:
     - {kind: reasoning_gym, dataset: chain_sum, size: 40, config: {min_terms: 3, max_terms: 5}}
     - {kind: reasoning_gym, dataset: gsm_symbolic, size: 5}
-generate: {model: teacher, samples_per_problem: 3}
+generate: {model: teacher, samples_per_problem: 3, import: []}
 score: {model: teacher}
 recheck: {model: teacher}
 """

@@ -38,7 +38,7 @@ class Clone:
         options = (
             "\nprune:\n  methods: [keep_all, first_correct]\n  options: {keep_all: {}, first_correct: {solutions: 1}}\n"
         )
-        rest = "verify: {}\nsegment: {unit: paragraph}\nfilter: {max_per_problem: 1, bands: [0.5, 1.0]}\nemit: {formats: [messages]}\nreport: {samples: 3}\n"
+        rest = "verify: {}\nsegment: {unit: paragraph}\nfilter: {max_per_problem: 1, num_examples: null, bands: [0.5, 1.0]}\nemit: {formats: [messages]}\nreport: {samples: 3}\n"
         (folder / "params.yaml").write_text(FAKE_PARAMS + options + rest)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
 

@@ -96,7 +96,9 @@ def _sampling_params(request: GenerateRequest) -> Any:
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
         logprobs=0 if sampling.logprobs else None,  # 0: of the token that was drawn, and no others
-        structured_outputs=StructuredOutputsParams(json=json.loads(request.schema)) if request.schema else None,
+        structured_outputs=StructuredOutputsParams(json=json.loads(request.schema), disable_any_whitespace=True)
+        if request.schema
+        else None,
     )
 
 
