@@ -182,6 +182,7 @@ def test_a_finished_stage_is_not_run_again_unless_forced_changed_or_damaged(
     assert "nothing to do" in ingest()
 
 
+@pytest.mark.slow  # processes of its own
 def test_a_full_disk_is_said_and_survived(fake_params: Path, tmp_path: Path) -> None:
     """A real file system of 64 KiB, in a namespace of its own."""
     disk = tmp_path / "disk"

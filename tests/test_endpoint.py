@@ -362,6 +362,7 @@ recheck: {{model: student}}
 """
 
 
+@pytest.mark.slow  # a process of its own
 def test_a_server_that_dies_mid_run_costs_no_answer(
     serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,7 @@ def test_a_right_program_becomes_an_example(data: Path, fake_params: Path) -> No
     assert (example.num_correct, example.num_samples) == (1, 2)
 
 
+@pytest.mark.slow  # processes of its own
 def test_without_a_sandbox_the_stage_refuses_and_says_what_to_do(data: Path, tmp_path: Path, fake_params: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
