@@ -178,28 +178,27 @@ class Params(Config):
             )
         return self
 
-    def _needs_votes(self) -> bool:
-        """Whether the teacher will be asked about a problem that has no reference."""
-        return any(
-            source.kind != "reasoning_gym" and source.answer_kind != "code" and source.fields.answer is None
-            for source in self.ingest.sources
-        )
-
     def _can_be_judged(self) -> None:
         """Nothing is paid for that could never be kept."""
         if self.verify.reference == "vote":
-            if self.verify.vote.min_votes > self.generate.samples_per_problem and self._needs_votes():
+            asked = any(_without_references(source) for source in self.ingest.sources)
+            if asked and self.verify.vote.min_votes > self.generate.samples_per_problem:
                 raise combination(
                     "verify.vote.min_votes",
                     f"is more than generate.samples_per_problem = {self.generate.samples_per_problem}: nothing would ever be decided",
                 )
             return
         for source in (*self.ingest.sources, *self.generate.imports):
-            if source.kind != "reasoning_gym" and source.answer_kind != "code" and source.fields.answer is None:
+            if _without_references(source):
                 raise combination(
                     "verify.reference",
                     f"the source {source_name(source)} has no references (fields.answer: null), so none of its traces could be kept; must be vote",
                 )
+
+
+def _without_references(source: Any) -> bool:
+    """Whether nothing but a vote can judge answers to the source's problems."""
+    return source.kind != "reasoning_gym" and source.answer_kind != "code" and source.fields.answer is None
 
 
 # What each stage depends on, as dotted keys of params.yaml; `{…}` is replaced by that key's value.

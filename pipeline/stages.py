@@ -125,8 +125,9 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
         if counters.get("requests_again")
         else ""
     )
-    _say(f"{label}: {_summed(manifest['rows'], plan)} ({seconds:.1f} s{again}{paid})")
-    if plan.stage == "verify" and Outcome.CORRECT not in folder.counts("outcome"):
+    tallied = folder.counts(TALLIED[plan.stage]) if plan.stage in TALLIED else {}
+    _say(f"{label}: {_summed(manifest['rows'], tallied, plan)} ({seconds:.1f} s{again}{paid})")
+    if plan.stage == "verify" and Outcome.CORRECT not in tallied:
         reasons = folder.counts("reason")
         _say(
             f"{label}: no trace is correct; most often: {max(reasons, key=lambda reason: reasons[reason], default='')}"
@@ -134,10 +135,9 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     return _usable(manifest, plan)
 
 
-def _summed(rows: dict[str, Any], plan: Plan) -> str:
+def _summed(rows: dict[str, Any], tallied: dict[str, int], plan: Plan) -> str:
     several = f" × {rows['outcomes'] / rows['read']:.3g}" if rows["outcomes"] != rows["read"] else ""
     dropped = ", ".join(f"{count} {reason}" for reason, count in rows["dropped"].items())
-    tallied = StageFolder(plan.folder).counts(TALLIED[plan.stage]) if plan.stage in TALLIED else {}
     found = ", ".join(f"{count} {value}" for value, count in tallied.items())
     parts = [
         f"{rows['read']} rows read{several} → {rows['kept']} in {plan.folder}",

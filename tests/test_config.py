@@ -63,6 +63,10 @@ WRONG = [
         ["generate.import.0.fields.txt = 'y'", "unknown key; did you mean 'text'"],
     ),
     (
+        "generate.import=[{kind: jsonl, path: x.jsonl, layout: s1k, fields: {options: choices}}]",
+        ["generate.import.0.answer_kind", "fields.options", "needs answer_kind: choice"],
+    ),
+    (
         "generate.import=[{kind: jsonl, path: x.jsonl, layout: openr1_math}]",
         ["ingest.sources = [", "must be [] where generate.import is given"],
     ),

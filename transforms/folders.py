@@ -226,7 +226,8 @@ class StageFolder:
     def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
         """The values of some columns, row by row, without reading the others. Raises InputError if unfinished."""
         for path in self.part_paths():
-            table = pq.read_table(io.BytesIO(storage.read_bytes(path)), columns=list(names))
+            with storage.open_read(path) as file:
+                table = pq.read_table(file, columns=list(names))
             yield from zip(*(table[name].to_pylist() for name in names), strict=True)
 
     def drops_path(self) -> str:

@@ -100,7 +100,8 @@ def ask_again(
 ) -> list[list[Request]]:
     """What to ask next for each problem: samples that were cut, with more room; else more samples where too few are correct."""
     longer = [_longer(asked, config) for asked in exchanges]
-    unsolved = _unsolved(problems, exchanges, config, judging) if config.resample_until else set()
+    settled = {number: exchanges[number] for number, more in enumerate(longer) if not more}
+    unsolved = _unsolved(problems, settled, config, judging) if config.resample_until else set()
     return [
         more or (_more(problem, num_samples(problem, asked), config) if number in unsolved else [])
         for number, (problem, asked, more) in enumerate(zip(problems, exchanges, longer, strict=True))
@@ -143,26 +144,22 @@ def _longer(exchanges: list[Exchange], config: Config) -> list[Request]:
 
 
 def _unsolved(
-    problems: Sequence[Problem], exchanges: Sequence[list[Exchange]], config: Config, judging: verify.Config
+    problems: Sequence[Problem], settled: dict[int, list[Exchange]], config: Config, judging: verify.Config
 ) -> set[int]:
-    """The numbers of the problems with a reference and too few correct traces."""
+    """The numbers of the settled problems with a reference and too few correct traces."""
     assert config.resample_until is not None
+    judgeable = [number for number in settled if verify.has_reference(problems[number])]
     found = [
         (number, row)
-        for number, (problem, asked) in enumerate(zip(problems, exchanges, strict=True))
-        if verify.has_reference(problem)
-        for row in traces(problem, asked, config, "")
+        for number in judgeable
+        for row in traces(problems[number], settled[number], config, "")
         if isinstance(row, Trace)
     ]
     judged = verify.judge_responses([(trace.response, trace.problem) for _, trace in found], judging)
-    correct = [0] * len(problems)
+    correct = dict.fromkeys(judgeable, 0)
     for (number, _), (_, judgement) in zip(found, judged, strict=True):
         correct[number] += judgement.outcome == Outcome.CORRECT
-    return {
-        number
-        for number, problem in enumerate(problems)
-        if verify.has_reference(problem) and correct[number] < config.resample_until.correct
-    }
+    return {number for number, count in correct.items() if count < config.resample_until.correct}
 
 
 def _more(problem: Problem, asked: int, config: Config) -> list[Request]:

@@ -54,7 +54,7 @@ def read_rows(shard: Shard, config: IngestConfig) -> Iterator[ImportedRow | Drop
     """The rows of a shard's slices; a drop for each that holds no trace of a problem."""
     for piece in shard.source:
         for row in sources.read(piece):
-            problem = row if isinstance(row, Drop) else to_problem(piece, _raw(row), config)
+            problem = to_problem(piece, row, config)
             if isinstance(problem, Drop):
                 yield replace(problem, stage="generate")
             else:
@@ -102,10 +102,6 @@ class MatchProblems(beam.PTransform):
             | "Match" >> beam.FlatMap(_match)
         )
         return (shards, notes) | AttachNotes()
-
-
-def _raw(row: Any) -> Any:
-    return row.raw if isinstance(row, TraceRow) else row
 
 
 def _known(path: str) -> Iterator[tuple[bytes, tuple[Place, bytes]]]:

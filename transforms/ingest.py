@@ -78,10 +78,7 @@ def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
     """The rows of a shard's slices as problems or drops."""
     for piece in shard.source:
         for raw in sources.read(piece):
-            if isinstance(raw, Drop):
-                yield raw
-            else:
-                yield to_problem(piece, raw.raw if isinstance(raw, TraceRow) else raw, config)
+            yield to_problem(piece, raw, config)
 
 
 @lru_cache(maxsize=1)  # once for each process
@@ -119,8 +116,11 @@ class _UnusableError(Exception):
     """Why a row is no problem: (reason, detail)."""
 
 
-def to_problem(piece: Slice, raw: Raw, config: Config) -> Problem | Drop:
+def to_problem(piece: Slice, row: Raw | TraceRow | Drop, config: Config) -> Problem | Drop:
     """One row as a problem, or why it is none."""
+    if isinstance(row, Drop):
+        return row
+    raw = row.raw if isinstance(row, TraceRow) else row
     source, name = piece.source, sources.row_name(piece, raw.row)
     generated, recorded = source.kind == "reasoning_gym", isinstance(source, TraceTable)
     kind = "reasoning_gym" if generated else source.answer_kind

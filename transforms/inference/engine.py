@@ -220,6 +220,7 @@ class EndpointModel(Config):
     max_model_len: int = Field(32_768, ge=16)
     max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: dict[str, JsonValue] = {}
+    price_per_million_tokens: Price = Price()
 
     @field_validator("api_key_env")
     @classmethod
@@ -242,8 +243,6 @@ class EndpointModel(Config):
             if key in extra:
                 raise ValueError(f"{key!r} cannot be set there")
         return extra
-
-    price_per_million_tokens: Price = Price()
 
     def api_key(self) -> str | None:
         """The key, from the environment. Raises ModelError if the variable is not set."""

@@ -38,19 +38,20 @@ class Fields(BaseConfig):
         return list(dict.fromkeys(name for name in self.model_dump().values() if name is not None))
 
 
-class Table(BaseConfig):
-    """What sources of rows with columns have in common."""
+class Rows(BaseConfig):
+    """What sources of rows have in common, be they problems or traces. `limit`: only this many rows, from the first.
+
+    `answer_after`: keep what follows its last occurrence in the reference, as GSM8K's ####.
+    """
 
     name: str | None = Field(None, min_length=1, max_length=100)
-    limit: int | None = Field(None, ge=1, description="only this many rows, from the first")
-    fields: Fields = Fields()
+    limit: int | None = Field(None, ge=1)
+    fields: Any
     answer_kind: Literal["math", "choice", "text", "code"] = "math"
-    answer_after: str | None = Field(
-        None, min_length=1, description="keep what follows its last occurrence, as GSM8K's ####"
-    )
+    answer_after: str | None = Field(None, min_length=1)
 
     @model_validator(mode="after")
-    def _kind_has_its_columns(self) -> Table:
+    def _kind_has_its_columns(self) -> Rows:
         if (self.answer_kind == "code") != (self.fields.tests is not None):
             raise PydanticCustomError(
                 "source",
@@ -64,6 +65,12 @@ class Table(BaseConfig):
                 {"key": "answer_kind"},
             )
         return self
+
+
+class Table(Rows):
+    """A source of problems in rows with columns."""
+
+    fields: Fields = Fields()
 
     def columns(self) -> dict[str, str]:
         """The columns that must be there, by role."""
@@ -89,21 +96,21 @@ class ReasoningGym(BaseConfig):
     name: str | None = Field(None, min_length=1, max_length=100)
 
 
-class Jsonl(Table):
+class JsonlFile(BaseConfig):
     """JSON lines, plain, .gz or .zst."""
 
     kind: Literal["jsonl"]
     path: str = Field(min_length=1)
 
 
-class Parquet(Table):
+class ParquetFile(BaseConfig):
     """One Parquet file."""
 
     kind: Literal["parquet"]
     path: str = Field(min_length=1)
 
 
-class HuggingFace(Table):
+class HubDataset(BaseConfig):
     """A dataset by hub id, or a folder that `datasets.load_dataset` reads. `streaming`: row by row, without keeping it."""
 
     kind: Literal["huggingface"]
@@ -112,6 +119,18 @@ class HuggingFace(Table):
     split: str = "train"
     revision: str | None = None
     streaming: bool = False
+
+
+class Jsonl(JsonlFile, Table):
+    """Problems in JSON lines."""
+
+
+class Parquet(ParquetFile, Table):
+    """Problems in a Parquet file."""
+
+
+class HuggingFace(HubDataset, Table):
+    """Problems in a Hugging Face dataset."""
 
 
 Source = Annotated[ReasoningGym | Jsonl | Parquet | HuggingFace, Field(discriminator="kind")]

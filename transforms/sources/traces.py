@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import finish_reason
-from transforms.sources.base import Raw, Unreadable, as_text
+from transforms.sources.base import HubDataset, JsonlFile, ParquetFile, Raw, Rows, Unreadable, as_text
 from transforms.types import DropReason
 
 NOTHING = ("", "n/a", "None", "null")  # what data sets write where there is nothing
@@ -122,18 +122,14 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-class TraceTable(BaseConfig):
-    """What files of traces have in common. `model` is the teacher's name where no column has it.
+class TraceTable(Rows):
+    """A source of traces in rows. `model` is the teacher's name where no column has it.
 
     `answer_is`: the reference is a `value`, or a `solution` that states it.
     """
 
-    name: str | None = Field(None, min_length=1, max_length=100)
-    limit: int | None = Field(None, ge=1)
     layout: str | None = None
     fields: TraceFields = TraceFields()
-    answer_kind: Literal["math", "choice", "text", "code"] = "math"
-    answer_after: str | None = Field(None, min_length=1)
     answer_is: Literal["value", "solution"] = "value"
     model: str = Field("unknown", min_length=1)
 
@@ -161,10 +157,6 @@ class TraceTable(BaseConfig):
             )  # fmt: skip
         if fields.question is None and fields.messages is None:
             raise PydanticCustomError("source", "fields must name the question, or messages", {"key": "fields"})
-        if (self.answer_kind == "code") != (fields.tests is not None):
-            raise PydanticCustomError(
-                "source", "answer_kind: code and fields.tests go together", {"key": "answer_kind"}
-            )
         return self
 
     def columns(self) -> dict[str, str]:
@@ -177,29 +169,16 @@ class TraceTable(BaseConfig):
         return _row(self, row, values)
 
 
-class TraceJsonl(TraceTable):
-    """JSON lines, plain, .gz or .zst."""
-
-    kind: Literal["jsonl"]
-    path: str = Field(min_length=1)
+class TraceJsonl(JsonlFile, TraceTable):
+    """Traces in JSON lines."""
 
 
-class TraceParquet(TraceTable):
-    """One Parquet file."""
-
-    kind: Literal["parquet"]
-    path: str = Field(min_length=1)
+class TraceParquet(ParquetFile, TraceTable):
+    """Traces in a Parquet file."""
 
 
-class TraceHuggingFace(TraceTable):
-    """A dataset by hub id, or a folder that `datasets.load_dataset` reads. `streaming`: read it from there row by row."""
-
-    kind: Literal["huggingface"]
-    path: str = Field(min_length=1)
-    subset: str | None = None
-    split: str = "train"
-    revision: str | None = None
-    streaming: bool = False
+class TraceHuggingFace(HubDataset, TraceTable):
+    """Traces in a Hugging Face dataset."""
 
 
 TraceSource = Annotated[TraceJsonl | TraceParquet | TraceHuggingFace, Field(discriminator="kind")]
