@@ -41,6 +41,8 @@ bench: $(STAMP)
 # torchvision, torchaudio and torchcodec come with vllm but do not fit the CPU build of torch, and nothing here needs them.
 $(STAMP): setup.py
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -d $(VENV) || test "$$(df -Pk . | awk 'NR == 2 {print $$4}')" -gt 6000000 \
+	  || { echo "error: less than 6 GB are free here: make room, as the environment needs 4.5 GB, and the models 4.4 GB more"; exit 1; }
 	@echo "Installing into $(VENV) with the extra [$(EXTRA)]: 1 to 3 minutes, about 4.5 GB …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@pip install -qq --editable '.[$(EXTRA),sandbox,dev]' || { test $(EXTRA) = cpu \

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import logging
+import shutil
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -83,6 +84,11 @@ def new_pipeline(name: str, workers: int, options: dict[str, Any], flags: list[s
         return beam.Pipeline(runner=runner, options=PipelineOptions(flags))
     except ValueError as error:
         raise ConfigError(f"runner.options: {' '.join(str(error).split())}") from error
+
+
+def discard(pipeline: beam.Pipeline) -> None:
+    """Removes the temporary folder of a pipeline that will not be run; Beam does it only after a run."""
+    shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
 
 
 def run(pipeline: beam.Pipeline, build: Callable[[beam.Pipeline], Any]) -> dict[str, int]:

@@ -43,7 +43,7 @@ def run_stage(stage: str, context: Context, method: str = "") -> list[dict[str, 
     Raises:
         UserError: a message that says what to do.
     """
-    context.new_pipeline()  # a runner that cannot be had must not cost an output
+    runner.discard(context.new_pipeline())  # a runner that cannot be had must not cost an output
     if stage in ("models", "generate"):
         check_teacher(context.params, context.paths)
     if stage == "generate":

@@ -239,3 +239,13 @@ def test_two_workers_give_the_same_bytes(pipeline: Run, tmp_path: Path, workers:
             done = pipeline(stage, *more, data=tmp_path / name)
             assert done.returncode == 0, done.stderr
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_a_stage_leaves_nothing_in_the_temporary_folder(
+    pipeline: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    for _ in range(2):  # run, and skipped
+        assert pipeline("ingest").returncode == 0
+    assert not list((tmp_path / "scratch").glob("beam-pipeline*"))
