@@ -51,7 +51,7 @@ def main() -> None:
             source.write(part, ROWS, {"": schema.to_table(Trace, traces(part))}, [])
         source.finish({}, PARTS)
         shards = [Shard(number, path) for number, path in enumerate(source.part_paths())]
-        job = Job("segment", SegmentedTrace, read, partial(segment, config=Config()))  # type: ignore[arg-type]
+        job = Job("segment", SegmentedTrace, read, partial(segment, config=Config(roles=False)))  # type: ignore[arg-type]
         started = time.perf_counter()
         for shard in shards:
             map_rows(job, StageFolder(f"{folder}/bare"), shard)

@@ -15,6 +15,7 @@ from transforms.folders import fingerprint
 from transforms.pruning import METHODS
 
 ROOT = Path(pipeline.__file__).parent.parent
+DATA = {"transforms/discourse.py": ["transforms/cues.toml"]}  # files that a module reads
 
 
 def code_version(stage: str, method: str = "") -> str:
@@ -29,7 +30,7 @@ def modules(stage: str, method: str = "") -> list[str]:
     name = "transforms.pruning" if stage == "prune" else f"transforms.{stage}"
     waiting = [_file(f"{name}.stage") or _file(name)]
     waiting += [f"transforms/pruning/{method}.py"] if stage == "prune" else []
-    waiting += [_file("transforms.inference.handler")] if stage in ASKING else []
+    waiting += [_file("transforms.inference.handler")] if stage in (*ASKING, "segment") else []
     waiting += [_file("transforms.imports")] if stage == "generate" else []
     found: set[str] = set()
     while waiting:
@@ -37,6 +38,7 @@ def modules(stage: str, method: str = "") -> list[str]:
         if name and name not in found and name not in others:
             found.add(name)
             waiting += imports(name)
+            found.update(DATA.get(name, []))
     return sorted(found)
 
 

@@ -34,7 +34,7 @@ from transforms.verify.sandbox import require
 
 PARAMS_FILE = "params.yaml"
 MISSING = "(default)"
-ASKING = ("generate", "score", "recheck")  # the stages that ask a model
+ASKING = ("generate", "score", "recheck")  # the stages that name the model they ask; `segment` may ask score's
 
 
 class Base(Config):
@@ -207,7 +207,7 @@ SECTIONS = {
     "ingest": ("base", "ingest", "generate.import"),
     "generate": ("base.round", "generate", "verify", "models.{generate.model}"),
     "verify": ("verify",),
-    "segment": ("segment",),
+    "segment": ("segment", "score.model", "models.{score.model}"),  # which it asks with unit: confidence
     "score": ("score", "models.{score.model}"),
     "prune": ("prune.options.{method}",),
     "recheck": ("recheck", "verify", "models.{recheck.model}"),

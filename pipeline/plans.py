@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import apache_beam as beam
 
@@ -18,7 +18,6 @@ from pipeline.paths import FOLDERS, Paths
 from transforms import emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
 from transforms.errors import InputError
 from transforms.folders import StageFolder, lineage
-from transforms.inference.engine import Exchange, Failure, TokenScores
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.shards import Job, Shard, read_parts
@@ -163,11 +162,15 @@ def plan_verify(context: Context, method: str) -> Iterator[Plan]:
 
 
 def plan_segment(context: Context, method: str) -> Iterator[Plan]:
-    """steps/ from traces/."""
-    job = Job(
-        "segment", SegmentedTrace, partial(_first, Trace), partial(segment.segment, config=context.params.segment)
-    )
-    yield _plan(context, "segment", job, ["traces"])
+    """steps/ from traces/; with the unit confidence, and from the scorer."""
+    config, read = context.params.segment, partial(_first, Trace)
+    if config.unit == "confidence":
+        map_trace = partial(segment.segment_at_doubt, config=config)
+        job = Job("segment", SegmentedTrace, read, map_trace, ask=segment.requests)
+        yield _plan(context, "segment", job, ["traces"], ask=context.params.score.model)
+    else:
+        job = Job("segment", SegmentedTrace, read, partial(segment.segment, config=config))
+        yield _plan(context, "segment", job, ["traces"])
 
 
 def plan_score(context: Context, method: str) -> Iterator[Plan]:
@@ -177,10 +180,10 @@ def plan_score(context: Context, method: str) -> Iterator[Plan]:
         "score",
         TraceScores,
         partial(_first, SegmentedTrace),
-        partial(_score, model=context.params.models[config.model].model),
-        ask=lambda trace: [score.score_request(trace.prompt, trace.thinking, trace.response)],
+        partial(score.score, config=config, model=context.params.models[config.model].model),
+        ask=partial(score.requests, config=config),
     )
-    yield _plan(context, "score", job, ["steps"], ask=config.model)
+    yield _plan(context, "score", job, ["steps"], ask=config.model, requests_per_row=2)
 
 
 def plan_prune(context: Context, method: str) -> Iterator[Plan]:
@@ -202,7 +205,7 @@ def plan_recheck(context: Context, method: str) -> Iterator[Plan]:
         partial(recheck.recheck, config=config, judging=context.params.verify),
         ask=recheck.requests,
     )
-    yield _plan(context, "recheck", job, [f"pruned/{method}"], method, ask=config.model, requests_per_row=2)
+    yield _plan(context, "recheck", job, [f"pruned/{method}"], method, ask=config.model, requests_per_row=4)
 
 
 def plan_filter(context: Context, method: str) -> Iterator[Plan]:
@@ -281,7 +284,3 @@ def _steps_only(shard: Shard) -> Iterator[PruneInput]:
 
 def _steps_and_scores(shard: Shard) -> Iterator[PruneInput]:
     return (PruneInput(*row) for row in read_parts(SegmentedTrace, TraceScores, shard=shard))
-
-
-def _score(trace: SegmentedTrace, exchanges: list[Exchange], model: str) -> Iterator[Any]:
-    return score.score(trace, cast("TokenScores | Failure", exchanges[0].response), model)

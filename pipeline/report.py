@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -148,7 +149,10 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
             total["before"] += trace.num_tokens_before
             total["pruned"] += trace.num_tokens_pruned
             total["after"] += trace.num_tokens_after
-            total["loglik"] += trace.answer_loglik_after_nats_per_token - trace.answer_loglik_before_nats_per_token
+            change = trace.answer_loglik_after_nats_per_token - trace.answer_loglik_before_nats_per_token
+            if not math.isnan(change):
+                total["loglik"] += change
+                total["with_loglik"] += 1
     return {
         "statuses": dict(sorted(statuses.items())),
         "correct_traces": int(total["correct"]),
@@ -156,7 +160,7 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
         "tokens_pruned": int(total["pruned"]),
         "tokens_after": int(total["after"]),
         "kept_share": _share(total["after"], total["before"]),
-        "mean_loglik_change_nats_per_token": _share(total["loglik"], total["correct"], 4),
+        "mean_loglik_change_nats_per_token": _share(total["loglik"], total["with_loglik"], 4),
     }
 
 

@@ -121,7 +121,7 @@ WRONG = [
     ("ingest.sources.0={kind: jsonl}", ["ingest.sources.0.path: missing"]),
     # combinations
     ("generate.model=nobody", ["generate.model = 'nobody'", "allowed: teacher, student"]),
-    ("score.model=teacher", ["score.model = 'teacher'", "cannot score", "transformers, fake"]),
+    ("score.model=teacher", ["score.model = 'teacher'", "cannot score", "transformers, endpoint, fake"]),
     ("filter.method=drp", ["filter.method = 'drp'", "portfolio, keep_all, first_correct"]),
     ("prune.methods=[keep_all, keep_all]", ["prune.methods.1", "twice"]),
     (

@@ -59,7 +59,14 @@ def test_imports_go_one_way(path: Path) -> None:
         assert imports(name) == []
     if name not in ("transforms/inference/vllm.py",):
         assert "vllm" not in heavy(path)
-    if name not in ("transforms/inference/transformers.py", "transforms/models.py", "transforms/inference/quiet.py"):
+    if name != "transforms/discourse.py":
+        assert "spacy" not in heavy(path)
+    if name not in (
+        "transforms/inference/forward.py",
+        "transforms/inference/transformers.py",
+        "transforms/models.py",
+        "transforms/inference/quiet.py",
+    ):
         assert not heavy(path) & {"torch", "transformers"} or name == "transforms/inference/handler.py"
     if name.startswith("transforms/"):
         assert "params.yaml" not in path.read_text().replace("in params.yaml", "").replace("fix params.yaml", ""), (

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import problem, segmented, shared, token_scores
+from transforms.inference.engine import Exchange
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config, conclusions
-from transforms.score import JOIN, score
+from transforms.score import Config as ScoreConfig
+from transforms.score import requests, score
 from transforms.traces import Parts, split_thinking
 from transforms.types import Action, Drop, PrunedTrace, SegmentedTrace, TraceScores
 
@@ -41,7 +43,8 @@ def real_traces() -> list[SegmentedTrace]:
 
 
 def scored(trace: SegmentedTrace) -> PruneInput:
-    (scores,) = score(trace, token_scores(trace.thinking + JOIN + trace.response), "scorer")
+    asked = requests(trace, ScoreConfig())
+    (scores,) = score(trace, [Exchange(one, token_scores(one.text)) for one in asked], ScoreConfig(), "scorer")
     assert isinstance(scores, TraceScores)
     return PruneInput(trace, scores)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import answered, problem, segmented
-from transforms.inference.engine import Failure, TokenScores
+from transforms.inference.engine import Exchange, Failure, TokenScores
 from transforms.pruning import prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config as FirstCorrect
@@ -27,24 +27,38 @@ def pruned(answer: str = "5") -> PrunedTrace:
 
 
 def scores(text: str, loglik: float) -> TokenScores:
-    """One token a character; the response's tokens have `loglik` nats each."""
+    """One token a character, of `loglik` nats each."""
     return TokenScores(
         tuple(range(len(text))), tuple(range(1, len(text) + 1)), (loglik,) * len(text), (0.0,) * len(text)
     )
 
 
+def exchanges(trace: PrunedTrace, after: float) -> list[Exchange]:
+    """All that is asked, answered: with −1 nat a token for the original, and `after` for what is pruned."""
+    asked = requests(trace)
+    return [
+        Exchange(request, scores(request.text, value)) for request, value in zip(asked, [-1.0, after] * 2, strict=False)
+    ]
+
+
 def run(trace: PrunedTrace, after: float, **config: Any) -> RecheckedTrace:
-    first, second = requests(trace)
-    (found,) = recheck(trace, answered(scores(first.text, -1.0), scores(second.text, after)), Config(**config))
+    (found,) = recheck(trace, exchanges(trace, after), Config(**config))
     assert isinstance(found, RecheckedTrace)
     return found
+
+
+def test_what_is_asked() -> None:
+    original, shorter, before, after = requests(pruned())
+    assert (original.text, shorter.text) == (TEXT, "See.\n\n2 + 3 = 5.\n\n")
+    assert after.text == "See.\n\n2 + 3 = 5.\n\nThe final answer is \\boxed{5}."
+    assert [request.text[slice(*request.spans[0])] for request in (before, after) if request.spans] == ["5", "5"]
 
 
 def test_what_holds_passes() -> None:
     found = run(pruned(), -1.05)
     assert (found.status, found.final) == ("passed", "See.\n\n2 + 3 = 5.\n\n")
     assert found.num_tokens_before == len(TEXT)
-    assert found.num_tokens_after == found.num_tokens_pruned == len("See.\n\n2 + 3 = 5.")
+    assert found.num_tokens_after == found.num_tokens_pruned == len("See.\n\n2 + 3 = 5.\n\n")
     assert found.answer_loglik_before_nats_per_token == pytest.approx(-1.0)
     assert found.answer_loglik_after_nats_per_token == pytest.approx(-1.05)
 
@@ -72,18 +86,21 @@ def test_pruned_text_that_breaks_the_tags_rolls_back() -> None:
 
 
 def test_the_mean_log_probability_is_of_what_goes_on() -> None:
-    first, second = requests(pruned())
-
-    def mean(after: float) -> float:
-        (found,) = recheck(pruned(), answered(scores(first.text, -1.0), scores(second.text, after)), Config())
-        assert isinstance(found, RecheckedTrace)
-        return found.mean_logprob_after_nats_per_token
-
-    assert mean(-0.5) == pytest.approx(-0.5)
-    assert mean(-2.0) == pytest.approx(-1.0)  # rolled back
-    (found,) = recheck(pruned(), answered(*[TokenScores((), (), (), ())] * 2), Config())
+    assert run(pruned(), -0.5).mean_logprob_after_nats_per_token == pytest.approx(-0.5)
+    assert run(pruned(), -2.0).mean_logprob_after_nats_per_token == pytest.approx(-1.0)  # rolled back
+    empty = [Exchange(request, TokenScores((), (), (), ())) for request in requests(pruned())]
+    (found,) = recheck(pruned(), empty, Config())
     assert isinstance(found, RecheckedTrace)
     assert math.isnan(found.mean_logprob_after_nats_per_token)
+
+
+def test_a_response_without_an_answer_has_no_likelihoods() -> None:
+    trace = replace(pruned(), response=" ")
+    assert len(requests(trace)) == 2
+    (found,) = recheck(trace, [Exchange(request, scores(request.text, -1.0)) for request in requests(trace)], Config())
+    assert isinstance(found, RecheckedTrace)
+    assert math.isnan(found.answer_loglik_before_nats_per_token)
+    assert found.status == "original_fails"
 
 
 def test_the_response_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def test_round_trip(record: Any, data: st.DataObject) -> None:
 
 
 def test_nan_survives() -> None:
-    row = types.StepScore(math.nan, math.nan, 0.0, 0.0, 0)
+    row = types.StepScore(math.nan, math.nan, 0.0, 0.0, 0.0, 0)
     (back,) = schema.to_table(types.StepScore, [row]).to_pylist()
     assert math.isnan(schema.from_plain(types.StepScore, back).mean_surprisal_nats)
 

@@ -1,93 +1,174 @@
-"""Tokens go to steps by characters, and sums add up."""
+"""Tokens go to steps by characters, sums add up, and the answer is scored after the thinking."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import segmented, token_scores
-from transforms.inference.engine import Failure, TokenScores
-from transforms.score import JOIN, answer_loglik, score, score_request
-from transforms.segment import split_steps
-from transforms.types import Drop, TraceScores
+from tests.conftest import problem, segmented, token_scores
+from transforms.inference.engine import Exchange, Failure, Response, TokenScores
+from transforms.score import Config, Likelihood, answer_request, likelihood, requests, score
+from transforms.types import Drop, SegmentedTrace, TraceScores
+
+
+def run(trace: SegmentedTrace, answers: Any, **config: Any) -> TraceScores:
+    """The scores of a trace when `answers` gives what each request is answered with."""
+    settings = Config(**config)
+    exchanges = [Exchange(request, answers(request)) for request in requests(trace, settings)]
+    (found,) = score(trace, exchanges, settings, "scorer")
+    assert isinstance(found, TraceScores)
+    return found
+
+
+def fixed(tokens: TokenScores) -> Any:
+    """The thinking is answered with `tokens`, all else with a token of −1 nat every three characters."""
+    answers = iter([tokens])
+    return lambda request: next(answers, None) or token_scores(request.text)
 
 
 @given(st.text(alphabet="ab \n", min_size=1).filter(str.strip), st.integers(1, 5))
 def test_every_token_of_the_thinking_is_in_exactly_one_step(thinking: str, width: int) -> None:
-    trace = segmented(thinking.strip(), "It is \\boxed{12345}.")
-    tokens = token_scores(trace.thinking + JOIN + trace.response, width)
-    (scores,) = score(trace, tokens, "scorer")
-    assert isinstance(scores, TraceScores)
-    inside = [number for number, start in enumerate(tokens.starts) if start < len(trace.thinking)]
-    assert sum(step.num_tokens for step in scores.steps) == scores.num_thinking_tokens == len(inside)
-    assert sum(step.sum_surprisal_nats for step in scores.steps) == pytest.approx(
-        -sum(tokens.logprobs_nats[n] for n in inside)
-    )
+    trace = segmented(thinking, "It is \\boxed{12345}.")
+    tokens = token_scores(thinking, width)
+    scores = run(trace, fixed(tokens))
+    assert sum(step.num_tokens for step in scores.steps) == scores.num_thinking_tokens == len(tokens.starts)
+    known = [value for value in tokens.logprobs_nats if value is not None]
+    assert sum(step.sum_surprisal_nats for step in scores.steps) == pytest.approx(-sum(known))
     assert sum(step.sum_entropy_nats for step in scores.steps) == pytest.approx(
-        sum(tokens.entropies_nats[n] for n in inside)
+        sum(value for value in tokens.entropies_nats if value is not None)
     )
-    text = trace.thinking + JOIN + trace.response
-    place = text.rindex("12345")
-    holding = [
-        n
-        for n, (start, end) in enumerate(zip(tokens.starts, tokens.ends, strict=True))
-        if end > place and start < place + 5
-    ]
-    assert scores.num_answer_tokens == len(holding)
-    assert scores.answer_loglik_nats == pytest.approx(sum(tokens.logprobs_nats[n] for n in holding))
+    assert (scores.entropy, scores.num_windows) == ("exact", 1)
+    assert all(step.sum_entropy_upper_nats == step.sum_entropy_nats for step in scores.steps)
 
 
 def test_worked_example() -> None:
     trace = segmented("ab\n\n cd", "\\boxed{x}")
     assert [(step.start, step.end) for step in trace.steps] == [(0, 4), (4, 7)]
-    # "ab\n" | "\n c" | "d" and the join | "\boxed{" | "x}"
-    tokens = TokenScores((0, 3, 6, 9, 16), (3, 6, 9, 16, 18), (-1.0, -2.0, -4.0, -8.0, -16.0), (1.0,) * 5)
-    (scores,) = score(trace, tokens, "scorer")
-    assert isinstance(scores, TraceScores)
+    # "ab\n" | "\n c" | "d"
+    scores = run(trace, fixed(TokenScores((0, 3, 6), (3, 6, 7), (-1.0, -2.0, -4.0), (1.0,) * 3)))
     first, second = scores.steps
     assert (first.first_token_surprisal_nats, first.sum_surprisal_nats, first.num_tokens) == (1.0, 3.0, 2)
     # the first visible character of step 2 is "c" at 5, held by the token that starts at 3
     assert (second.first_token_surprisal_nats, second.sum_surprisal_nats, second.num_tokens) == (2.0, 4.0, 1)
-    assert (scores.answer_loglik_nats, scores.num_answer_tokens, scores.num_thinking_tokens) == (-16.0, 1, 3)
+    assert scores.num_thinking_tokens == 3
 
 
 def test_a_character_of_several_tokens_starts_at_the_first() -> None:
-    trace = segmented("👍", "x")
-    tokens = TokenScores((0, 0, 0, 1, 3), (1, 1, 1, 3, 4), (-1.0, -2.0, -3.0, -0.5, -0.25), (0.0,) * 5)
-    (scores,) = score(trace, tokens, "scorer")
-    assert isinstance(scores, TraceScores)
-    assert scores.steps[0].first_token_surprisal_nats == 1.0
-    assert scores.steps[0].num_tokens == 3
+    tokens = TokenScores((0, 0, 0), (1, 1, 1), (-1.0, -2.0, -3.0), (0.0,) * 3)
+    (step,) = run(segmented("👍", "x"), fixed(tokens)).steps
+    assert (step.first_token_surprisal_nats, step.num_tokens) == (1.0, 3)
 
 
-def test_a_step_without_a_token_start_has_no_mean() -> None:
-    thinking = "a\n\nb\n\nc"
-    trace = segmented(thinking, "x")
+def test_a_step_inside_a_token_has_no_mean() -> None:
     tokens = TokenScores((0, 7), (7, 10), (-1.0, -2.0), (0.0, 0.0))
-    (scores,) = score(trace, tokens, "scorer")
-    assert isinstance(scores, TraceScores)
-    assert math.isnan(scores.steps[1].mean_surprisal_nats)
-    assert scores.steps[1].sum_surprisal_nats == 0.0
-    assert scores.steps[1].first_token_surprisal_nats == 1.0
-    assert len(split_steps(thinking)) == 3
+    first, second, third = run(segmented("a\n\nb\n\nc", "x"), fixed(tokens)).steps
+    assert (first.num_tokens, second.num_tokens, third.num_tokens) == (1, 0, 0)
+    assert math.isnan(second.mean_surprisal_nats)
+    assert second.sum_surprisal_nats == 0.0
+    assert second.first_token_surprisal_nats == 1.0
+
+
+def test_only_first_tokens() -> None:
+    trace = segmented("  ab\n\ncd")
+    asked = requests(trace, Config(tokens="first"))
+    assert asked[0].spans == ((2, 3), (6, 7))
+    tokens = TokenScores((0, 3, 6), (3, 6, 8), (-1.0, None, -4.0), (1.0, None, 2.0))
+    scores = run(trace, fixed(tokens), tokens="first")
+    assert [step.first_token_surprisal_nats for step in scores.steps] == [1.0, 4.0]
+    assert [step.num_tokens for step in scores.steps] == [2, 1]
+    assert math.isnan(scores.steps[0].sum_surprisal_nats)
+    assert scores.entropy == "none"
+
+
+def test_bounds_of_the_entropy() -> None:
+    tokens = TokenScores((0, 2), (2, 4), (-1.0, -1.0), (1.0, 2.0), (1.5, 4.0))
+    scores = run(segmented("abcd"), fixed(tokens))
+    assert (scores.steps[0].sum_entropy_nats, scores.steps[0].sum_entropy_upper_nats) == (3.0, 5.5)
+    assert scores.entropy == "bounds"
+
+
+def test_the_first_token_of_a_text_without_a_prompt_is_not_known() -> None:
+    scores = run(segmented("ab\n\ncd"), fixed(TokenScores((0, 4), (4, 6), (None, -2.0), (None, 0.5))))
+    assert math.isnan(scores.steps[0].first_token_surprisal_nats)
+    assert math.isnan(scores.steps[0].mean_surprisal_nats)
+    assert scores.steps[1].mean_surprisal_nats == 2.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "response", "stated"),
+    [
+        ("math", "So \\boxed{\\frac{1}{2}}, done.", "The final answer is \\boxed{\\frac{1}{2}}."),
+        ("choice", "The answer is (B).", "The final answer is \\boxed{B}."),
+        ("math", "The answer is **x = 12.**", "The final answer is \\boxed{12}."),
+        ("code", "Here:\n```python\nprint(1)\n```", "```python\nprint(1)\n```"),
+    ],
+)
+def test_the_answer_after_the_thinking(kind: str, response: str, stated: str) -> None:
+    trace = segmented(" Hm.\n\n", response, problem("x", kind, options=("1", "2")))
+    _, asked = requests(trace, Config())
+    assert asked.text == f"Hm.\n\n{stated}"
+    assert asked.spans is not None
+    ((start, end),) = asked.spans
+    assert asked.text[start:end] in ("\\frac{1}{2}", "B", "12", "print(1)")
+    assert answer_request("q", " ", "5", "math").text == "The final answer is \\boxed{5}."
+
+
+def test_the_likelihood_of_the_answer_is_over_the_tokens_that_hold_it() -> None:
+    request = answer_request("q", "Hm.", "12345", "math")
+    tokens = token_scores(request.text)
+    place = request.text.rindex("12345")
+    holding = [
+        value or 0
+        for start, end, value in zip(tokens.starts, tokens.ends, tokens.logprobs_nats, strict=True)
+        if end > place and start < place + 5
+    ]
+    found = likelihood(Exchange(request, tokens))
+    assert found == Likelihood(pytest.approx(sum(holding)), len(holding))
+    assert found.per_token == pytest.approx(sum(holding) / len(holding))
+    assert math.isnan(likelihood(Exchange(request, Failure("too_long", "…"))).per_token)
+
+
+def test_the_answer_after_each_prefix_and_without_each_step() -> None:
+    trace = segmented("one\n\ntwo\n\nthree")
+
+    def tokens(request: Any) -> TokenScores:
+        """The answer's log-likelihood is minus the number of steps that are not there."""
+        missing = sum(word not in request.text for word in ("one", "two", "three"))
+        return TokenScores((0,), (len(request.text),), (-float(missing),), (0.0,))
+
+    scores = run(trace, tokens, likelihoods=["prefixes", "left_out"])
+    assert scores.answer_loglik_nats == 0.0
+    assert scores.prefix_answer_logliks_nats == (-3.0, -2.0, -1.0, 0.0)
+    assert scores.left_out_answer_logliks_nats == (-1.0, -1.0, -1.0)
+    only = run(trace, tokens, likelihoods=["left_out"])
+    assert (only.prefix_answer_logliks_nats, len(only.left_out_answer_logliks_nats)) == ((), 3)
+    plain = run(trace, tokens)
+    assert (plain.prefix_answer_logliks_nats, plain.left_out_answer_logliks_nats) == ((), ())
+
+
+def test_a_response_without_an_answer_has_no_likelihood() -> None:
+    scores = run(segmented("a", " "), lambda request: token_scores(request.text), likelihoods=["prefixes", "left_out"])
+    assert math.isnan(scores.answer_loglik_nats)
+    assert scores.num_answer_tokens == 0
+    assert scores.prefix_answer_logliks_nats == ()
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("too_long", "too_long"), ("engine_error", "request_failed")])
-def test_a_failure_is_a_drop(kind: str, reason: str) -> None:
-    (drop,) = score(segmented("a"), Failure(kind, "5000 tokens"), "scorer")
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_failure_is_a_drop(kind: Any, reason: str, place: int) -> None:
+    trace = segmented("a")
+    asked = requests(trace, Config())
+    answers: list[Response] = [token_scores(request.text) for request in asked]
+    answers[place] = Failure(kind, "5000 tokens")
+    (drop,) = score(trace, list(map(Exchange, asked, answers)), Config(), "scorer")
     assert isinstance(drop, Drop)
     assert (drop.reason, drop.detail) == (reason, "5000 tokens")
 
 
-def test_the_request_holds_what_training_holds() -> None:
-    assert score_request("q", " a\n", "b").text == "a\n\nb"
-
-
-def test_a_response_without_an_answer_has_no_likelihood() -> None:
-    assert answer_loglik("a", " ", "math", TokenScores((0, 1, 3), (1, 3, 4), (-1.0, -1.0, -3.0), (0.0,) * 3)) == (
-        0.0,
-        0,
-    )
+def test_windows_are_marked() -> None:
+    tokens = TokenScores((0,), (1,), (-1.0,), (0.0,), (), 3)
+    assert run(segmented("a"), fixed(tokens)).num_windows == 3

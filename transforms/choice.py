@@ -27,7 +27,7 @@ from transforms.types import DropReason, Outcome
 class Config(BaseConfig):
     """`method`: whose version of a trace, or "portfolio". `choose`: which traces of a problem come first.
 
-    `most_probable` is by the scorer's mean log-probability of all tokens that go on. `max_similarity` is of the word
+    `most_probable` is by the scorer's mean log-probability of the tokens of the thinking that goes on. `max_similarity` is of the word
     3-grams of two traces of a problem; null: only equal texts are dropped. `num_examples` null: all. `bands` are the
     upper edges of the pass rate, the last 1.0.
     """

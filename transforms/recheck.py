@@ -3,8 +3,8 @@
 (a) The example as training will see it, `<think>pruned</think>response`, is parsed and verified: against the
     problem's reference, or where it has none against the answer of the original.
 (b) log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token
-    of the answer, measured where the response states it. Steps of the thinking that only state the answer
-    are not masked yet, so a thinking that keeps such a step passes easily.
+    of the answer (`transforms.score`). Steps of the thinking that only state the answer are not masked
+    yet, so a thinking that keeps such a step passes easily.
 
 A trace that fails gets its original thinking back and is marked `rolled_back`; one whose original does
 not verify either is marked `original_fails`, and is not hidden. The measure asked of the model does not
@@ -22,8 +22,8 @@ from pydantic import Field
 
 from transforms import verify
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed
-from transforms.score import answer_loglik, num_thinking_tokens, score_request
+from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed, turn
+from transforms.score import Likelihood, answer_request, final_answer, likelihood
 from transforms.traces import Unparsable, split_thinking
 from transforms.types import Drop, Outcome, PrunedTrace, RecheckedTrace
 from transforms.verify import checkable, judge_response
@@ -40,23 +40,26 @@ JUDGING = verify.Config()
 
 
 def requests(trace: PrunedTrace) -> list[ScoreRequest]:
-    """Original thinking and response, and pruned thinking and response."""
-    return [score_request(trace.prompt, text, trace.response) for text in (trace.thinking, trace.pruned)]
+    """Original and pruned thinking, and, if the response states an answer, the answer after each."""
+    texts, kind = (trace.thinking, trace.pruned), trace.problem.answer_kind
+    answer = final_answer(trace.response, trace.problem)
+    answers = [answer_request(trace.prompt, text, answer, kind) for text in texts] if answer else []
+    return [*(turn(trace.prompt, text) for text in texts), *answers]
 
 
 def recheck(
     trace: PrunedTrace, exchanges: list[Exchange], config: Config, judging: verify.Config = JUDGING
 ) -> Iterator[RecheckedTrace | Drop]:
     """The trace with what goes on (`final`), or a drop if the scorer could not read it. `judging` is how it is verified."""
-    before, after = (cast("TokenScores | Failure", exchange.response) for exchange in exchanges)
-    if isinstance(before, Failure):
-        yield failed(trace.id, "recheck", before)
-        return
-    if isinstance(after, Failure):
-        yield failed(trace.id, "recheck", after)
-        return
-    loglik_before, loglik_after = _per_token(trace, trace.thinking, before), _per_token(trace, trace.pruned, after)
-    num_before, num_pruned = num_thinking_tokens(trace.thinking, before), num_thinking_tokens(trace.pruned, after)
+    for exchange in exchanges:
+        if isinstance(exchange.response, Failure):
+            yield failed(trace.id, "recheck", exchange.response)
+            return
+    before, after = (cast("TokenScores", exchange.response) for exchange in exchanges[:2])
+    unknown = Likelihood(math.nan, 0)
+    answers = [likelihood(exchange) for exchange in exchanges[2:]] or [unknown, unknown]
+    loglik_before, loglik_after = (answer.per_token for answer in answers)
+    num_before, num_pruned = len(before.starts), len(after.starts)
     outcome = outcome_of(trace, judging)
     status, reason = "passed", ""
     if outcome != Outcome.CORRECT:
@@ -96,11 +99,6 @@ def intact(thinking: str, response: str) -> bool:
 
 
 def _mean_logprob(scores: TokenScores) -> float:
-    """Of all tokens of thinking and response, in nats per token; NaN without tokens."""
-    return sum(scores.logprobs_nats) / len(scores.logprobs_nats) if scores.logprobs_nats else math.nan
-
-
-def _per_token(trace: PrunedTrace, thinking: str, scores: TokenScores) -> float:
-    """Mean log-likelihood of the final answer's tokens in nats; 0 without an answer."""
-    loglik, num_tokens = answer_loglik(thinking, trace.response, trace.problem.answer_kind, scores)
-    return loglik / max(num_tokens, 1)
+    """Of all tokens of the thinking, in nats per token; NaN without tokens."""
+    known = [value for value in scores.logprobs_nats if value is not None]
+    return math.fsum(known) / len(known) if known else math.nan

@@ -1,109 +1,138 @@
-r"""Lossless steps: spans that tile a text, cut at blank lines, never inside a construct.
+r"""Lossless steps: spans that tile a text, cut where the unit says, never inside a construct.
 
-    "First, 2 + 3 = 5.\n\n\[\n5\n\]\n" → Step(0, 19, "prose"), Step(19, 27, "display_math")
+    "First, 2 + 3 = 5.\n\n\[\n5\n\]\n" → Step(0, 19, "prose", "derive"), Step(19, 27, "display_math", "derive")
 
-A step ends at a blank line unless a code fence, display maths (\[…\], $$…$$) or a LaTeX environment is
-open there; what is never closed ends with the text. Blank lines belong to the step before them (to the
-first step at the start). Tables and list items hold no blank lines, so they are never cut. One pass
-over the lines: time is linear in the text.
+| unit | a step ends |
+|---|---|
+| paragraph | at a blank line |
+| sentence | where a sentence ends (spaCy), and at a line that does not go on with a small letter |
+| cue | before a sentence that opens with a turn of the discourse: "Wait", "Alternatively", "Step 3" … |
+| confidence | before a token that the scorer finds unlikely, as AdaptiveStep does (arXiv 2502.13943) |
+
+White space belongs to the step before it, at the start of a text to the first step. Only the unit confidence gives the
+space before its token to the new step, so that a token never lies in two steps.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Literal, cast
+
+from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
+from transforms.constructs import blocks, kind, outside, whole
+from transforms.discourse import opens_with_a_turn, sentence_starts
+from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed, turn
+from transforms.roles import roles
 from transforms.types import Drop, DropReason, SegmentedTrace, Step, Trace
 
-_LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_FENCE = re.compile(
-    r"(?:[-*+][ \t]|\d{1,9}[.)][ \t]|[ \t])*+(`{3,}|~{3,})"
-)  # in a list too; possessive: no backtracking
-_MATH = re.compile(r"\\\\|\\\[|\\\]|\$\$|\\(begin|end)\{([A-Za-z]+\*?)\}")
-_KINDS = (
-    ("code", re.compile(r"\s*(?:`{3,}|~{3,})")),
-    ("display_math", re.compile(r"\s*(?:\\\[|\$\$|\\begin\{)")),
-    ("table", re.compile(r"\s*\|")),
-    ("list", re.compile(r"\s*(?:[-*+•]|\d+[.)])\s")),
-)
-_CLOSERS = {"\\[": "\\]", "$$": "$$"}
+Unit = Literal["paragraph", "sentence", "cue", "confidence"]
+
+_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*+\n)++")
+_VISIBLE = re.compile(r"\S")
+_NEW_LINE = re.compile(r"\n\s*+")
+_DISPLAY_MATHS = ("\\[", "\\]", "$$")  # a line of it goes on with the sentence
 
 
 class Config(BaseConfig):
-    """`unit` is what a step is. Sentences and discourse cues are not there yet."""
+    """`unit` is what a step is; `roles`: say what each does (costs a second for each megabyte).
 
-    unit: Literal["paragraph"] = "paragraph"
+    `confidence_quantile`: with `unit: confidence`, the share of a trace's tokens that begin a step; AdaptiveStep's is 2 %.
+    """
+
+    unit: Unit = "paragraph"
+    roles: bool = True
+    confidence_quantile: float = Field(0.02, gt=0, lt=1)
 
 
-def split_steps(text: str) -> tuple[Step, ...]:
+def split_steps(text: str, unit: Literal["paragraph", "sentence", "cue"] = "paragraph") -> tuple[Step, ...]:
     """Spans that tile `text`: joined, they are the text, for any string. The empty text has no steps.
 
     No step is only white space, unless the whole text is.
     """
-    if not text:
-        return ()
-    starts = [0]
-    after_blank = False
-    for start, line, inside in _lines(text):
-        blank = not line.strip()
-        if not blank and after_blank and not inside and text[starts[-1] : start].strip():
-            starts.append(start)
-        after_blank = blank and not inside
-    return tuple(
-        Step(start, end, _kind(text, start)) for start, end in zip(starts, [*starts[1:], len(text)], strict=True)
+    if unit == "paragraph":
+        return _steps(text, outside((found.end() for found in _BLANK_LINES.finditer(text)), blocks(text)))
+    constructs = whole(text)
+    candidates = {found.end() for found in _BLANK_LINES.finditer(text)} | set(sentence_starts(text))
+    for found in _NEW_LINE.finditer(text):
+        if not text.startswith(_DISPLAY_MATHS, found.end()) and not text[found.end() : found.end() + 1].islower():
+            candidates.add(found.start() + found[0].rindex("\n") + 1)
+    starts = list(outside(sorted(candidates - {len(text)}), constructs))
+    return _steps(text, starts if unit == "sentence" else opens_with_a_turn(text, starts))
+
+
+def split_at_doubt(text: str, tokens: TokenScores, quantile: float) -> tuple[Step, ...]:
+    """Steps that begin where the scorer is least sure of the token: the `quantile` of them, never inside a construct.
+
+    AdaptiveStep (arXiv 2502.13943) takes one threshold for a corpus; here it is each trace's own, so that steps do not
+    depend on other traces.
+    """
+    known = sorted(value for value in tokens.logprobs_nats[1:] if value is not None)
+    if not known:
+        return _steps(text, ())
+    threshold = known[max(round(quantile * len(known)) - 1, 0)]
+    doubtful = (
+        start
+        for start, value in zip(tokens.starts, tokens.logprobs_nats, strict=True)
+        if start and value is not None and value <= threshold
     )
-
-
-def construct_start(text: str, position: int) -> int:
-    """Where the line that holds `position` starts, or the construct (fence, maths) that the line is in."""
-    opened = 0
-    for start, line, inside in _lines(text):
-        if not inside:
-            opened = start
-        if start <= position < start + len(line):
-            return opened
-    return opened
+    return _steps(text, outside(doubtful, whole(text)))
 
 
 def segment(trace: Trace, config: Config) -> Iterator[SegmentedTrace | Drop]:
-    """A trace in steps, or a drop if it has no thinking."""
-    steps = split_steps(trace.thinking)
-    if not trace.thinking.strip():
-        yield Drop(trace.id, "segment", DropReason.EMPTY_TEXT, "there is no thinking")
+    """A trace in steps of the text, or a drop if it has no thinking."""
+    unit = cast('Literal["paragraph", "sentence", "cue"]', config.unit)
+    yield _segmented(trace, split_steps(trace.thinking, unit), config) or _empty(trace)
+
+
+def requests(trace: Trace) -> list[ScoreRequest]:
+    """What `unit: confidence` asks of the scorer: all tokens of the thinking, as `score` does."""
+    return [turn(trace.prompt, trace.thinking)] if trace.thinking.strip() else []
+
+
+def segment_at_doubt(trace: Trace, exchanges: list[Exchange], config: Config) -> Iterator[SegmentedTrace | Drop]:
+    """A trace in steps of the scorer's confidence, from the answer to `requests`; or a drop."""
+    if not exchanges:
+        yield _empty(trace)
         return
-    yield SegmentedTrace(trace.id, trace.problem, trace.model, trace.prompt, trace.thinking, trace.response, steps)
+    tokens = cast("TokenScores | Failure", exchanges[0].response)
+    if isinstance(tokens, Failure):
+        yield failed(trace.id, "segment", tokens)
+        return
+    steps = split_at_doubt(trace.thinking, tokens, config.confidence_quantile)
+    yield _segmented(trace, steps, config) or _empty(trace)
 
 
-def _lines(text: str) -> Iterator[tuple[int, str, bool]]:
-    """(start, line, whether a construct was open where the line starts) for each line."""
-    fence = ""
-    open_math: list[str] = []
-    for found in _LINE.finditer(text):
-        line = found[0]
-        inside = bool(fence or open_math)
-        yield found.start(), line, inside
-        marker = _FENCE.match(line)
-        if fence:
-            if marker and marker[1].startswith(fence) and not line[marker.end() :].strip():
-                fence = ""
-        elif marker and not open_math:
-            fence = marker[1]
-        else:
-            _follow_math(line, open_math)
+def _segmented(trace: Trace, steps: tuple[Step, ...], config: Config) -> SegmentedTrace | None:
+    if not trace.thinking.strip():
+        return None
+    if config.roles:
+        texts = [trace.thinking[step.start : step.end] for step in steps]
+        found = roles(texts, trace.problem.question, trace.response)
+        steps = tuple(Step(step.start, step.end, step.kind, role) for step, role in zip(steps, found, strict=True))
+    return SegmentedTrace(trace.id, trace.problem, trace.model, trace.prompt, trace.thinking, trace.response, steps)
 
 
-def _follow_math(line: str, open_math: list[str]) -> None:
-    """Updates the stack of closers that display maths waits for."""
-    for token in _MATH.finditer(line):
-        if open_math and token[0] == open_math[-1]:
-            open_math.pop()
-        elif token[0] in _CLOSERS and not (open_math and open_math[-1] in _CLOSERS.values()):
-            open_math.append(_CLOSERS[token[0]])
-        elif token[1] == "begin":
-            open_math.append(f"\\end{{{token[2]}}}")
+def _empty(trace: Trace) -> Drop:
+    return Drop(trace.id, "segment", DropReason.EMPTY_TEXT, "there is no thinking")
 
 
-def _kind(text: str, start: int) -> str:
-    return next((kind for kind, pattern in _KINDS if pattern.match(text, start)), "prose")
+def _steps(text: str, starts: Iterable[int]) -> tuple[Step, ...]:
+    """The steps that begin at the given places, in order; a place that would leave a step blank is passed over."""
+    if not text:
+        return ()
+    taken, end = [0], len(text.rstrip())
+    visible = _first_visible(text, 0)
+    for start in starts:
+        if visible < start < end:
+            taken.append(start)
+            visible = _first_visible(text, start)
+    ends = [*taken[1:], len(text)]
+    return tuple(Step(start, end, kind(text, start)) for start, end in zip(taken, ends, strict=True))
+
+
+def _first_visible(text: str, start: int) -> int:
+    found = _VISIBLE.search(text, start)
+    return found.start() if found else len(text)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from transforms.segment import construct_start
+from transforms.constructs import construct_start
 from transforms.types import DropReason
 from transforms.verify.extract import final_answer, stated_answer
 

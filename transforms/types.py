@@ -161,11 +161,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Step:
-    """Characters `start` to `end` of the thinking. The steps of a trace tile it."""
+    """Characters `start` to `end` of the thinking. The steps of a trace tile it.
+
+    `kind` is what it begins with: prose | code | display_math | list | table. `role` is what it does: setup | derive |
+    verify | reflect | branch | backtrack | conclude | answer (`transforms.discourse`), or "" where it was not asked.
+    """
 
     start: int
     end: int
     kind: str
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,25 +188,39 @@ class SegmentedTrace:
 
 @dataclass(frozen=True)
 class StepScore:
-    """What the scorer thought of one step. A step too short to hold a token's start has 0 tokens and NaN."""
+    """What the scorer thought of one step: surprisals and entropies over its tokens, in nats.
+
+    NaN stands for what was not asked for, and for the mean of no tokens, in a step too short to hold a token's start. The
+    entropy is exact, and both sums are equal; or they bound it (`TraceScores.entropy`).
+    """
 
     first_token_surprisal_nats: float
     mean_surprisal_nats: float
     sum_surprisal_nats: float
     sum_entropy_nats: float
+    sum_entropy_upper_nats: float
     num_tokens: int
 
 
 @dataclass(frozen=True)
 class TraceScores:
-    """Scores of all steps, and how likely the final answer is where the response states it."""
+    """Scores of all steps, and how likely the final answer is after the thinking (NaN and 0 tokens without an answer).
+
+    `entropy` is exact | bounds | none. With `num_windows` above 1 the text was too long for the scorer and was read in
+    overlapping pieces. The last two are empty unless asked for: the answer's log-likelihood after the first 0, 1, … n
+    steps, and without step 0, 1, … n − 1.
+    """
 
     id: str
     model: str
     steps: tuple[StepScore, ...]
+    entropy: str
     answer_loglik_nats: float
     num_answer_tokens: int
     num_thinking_tokens: int
+    num_windows: int = 1
+    prefix_answer_logliks_nats: tuple[float, ...] = ()
+    left_out_answer_logliks_nats: tuple[float, ...] = ()
 
 
 class Action(StrEnum):
@@ -241,7 +260,7 @@ class RecheckedTrace(PrunedTrace):
     """A pruned trace, verified again. `status` is passed | rolled_back | original_fails.
 
     `final` is the thinking that goes on: the pruned one where it passed, else the original.
-    Log-likelihoods are of the final answer where the response states it, in nats per token of the answer.
+    Log-likelihoods are of the final answer after the thinking, in nats per token of the answer; NaN without an answer.
     """
 
     final: str
@@ -253,7 +272,7 @@ class RecheckedTrace(PrunedTrace):
     num_tokens_before: int
     num_tokens_pruned: int
     num_tokens_after: int
-    mean_logprob_after_nats_per_token: float  # of all tokens that go on, thinking and response, by the scorer
+    mean_logprob_after_nats_per_token: float  # of the thinking that goes on, by the scorer
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,18 @@ from pipeline.plans import Context
 from pipeline.stages import run_stage
 from tests.conftest import STAGES, digests
 from transforms.folders import StageFolder, read_rows
+from transforms.roles import ROLES
 from transforms.traces import Parts, split_thinking
-from transforms.types import Drop, Example, KeptTrace, Problem, RecheckedTrace, Trace
+from transforms.types import (
+    Drop,
+    Example,
+    KeptTrace,
+    Problem,
+    RecheckedTrace,
+    SegmentedTrace,
+    Trace,
+    TraceScores,
+)
 from transforms.verify import Config, judge_response
 
 
@@ -145,3 +155,40 @@ def test_model_text_is_escaped_on_the_page() -> None:
     assert "<img" not in text
     assert "<b>x" not in text
     assert '"><i>' not in text
+
+
+@pytest.mark.parametrize("unit", ["sentence", "cue", "confidence"])
+def test_units_and_likelihoods(run: tuple[Params, Paths], tmp_path: Path, unit: str) -> None:
+    """Every unit goes through all stages; with confidence, `segment` and `score` ask for the same numbers once."""
+    _, paths = run
+    overrides = [f"segment.unit={unit}", "segment.confidence_quantile=0.1", "score.likelihoods=[prefixes, left_out]"]
+    params = load(str(Path(paths.data).parent / "params.yaml"), overrides)
+    before = list(read_rows(SegmentedTrace, StageFolder(paths.stage("steps")).part_paths()))
+    for stage in STAGES:
+        run_stage(stage, Context(params, Paths(str(tmp_path))))
+    traces = list(read_rows(SegmentedTrace, StageFolder(str(tmp_path / "steps")).part_paths()))
+    assert len(traces) == len(before)
+    if unit != "sentence":  # the fake's paragraphs are sentences
+        assert [len(trace.steps) for trace in traces] != [len(trace.steps) for trace in before]
+    assert all(step.role in ROLES for trace in traces for step in trace.steps)
+    scores = {one.id: one for one in read_rows(TraceScores, StageFolder(str(tmp_path / "scores")).part_paths())}
+    for trace in traces:
+        found = scores[trace.id]
+        assert len(found.prefix_answer_logliks_nats) == len(trace.steps) + 1
+        assert len(found.left_out_answer_logliks_nats) == len(trace.steps)
+    asked = {stage: json.loads((tmp_path / "logs" / f"{stage}.json").read_text()) for stage in ("segment", "score")}
+    if unit == "confidence":
+        assert asked["segment"]["engine"]["requests"] == len(traces)
+        assert asked["segment"]["engine"]["asked"] == len({(trace.prompt, trace.thinking) for trace in traces})
+        assert asked["score"]["engine"]["cache_hits"] >= len(traces)
+    else:
+        assert not asked["segment"]["engine"]
+
+
+def test_another_threshold_asks_the_scorer_nothing(run: tuple[Params, Paths]) -> None:
+    params, paths = run
+    again = params.model_copy(update={"prune": params.prune.model_copy(update={"options": {}})})
+    for stage in ("prune", "recheck"):
+        run_stage(stage, Context(again, paths, force=True))
+    asked = json.loads((Path(paths.data) / "logs" / "recheck-keep_all.json").read_text())["engine"]
+    assert asked["requests"] == asked["cache_hits"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import httpx
 import pytest
 
 from tests.conftest import REPO, STAGES, shared
+from tests.test_forward import TEXTS, assert_equals_a_plain_pass
 from transforms.folders import StageFolder, read_rows
 from transforms.inference.endpoint import EndpointEngine
 from transforms.inference.engine import (
@@ -54,8 +56,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of one run over all stages."""
     folder = tmp_path_factory.mktemp("real")
     source = shared("problems/gsm8k_test.jsonl.gz").read_bytes()
-    import gzip
-
     lines = gzip.decompress(source).decode().splitlines()[:10]
     (folder / "gsm8k_tiny.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "params.yaml").write_text(PARAMS.replace("FOLDER", str(folder)))
@@ -138,37 +138,37 @@ def scorer(real: Path) -> Any:
     )
 
 
-@pytest.mark.parametrize(
-    "text", ["2 + 3 = 5.\n\nSo it is 5.", "é 👩‍👧 naïve\n\n\n", "a <|im_end|> b <|im_start|>", "x" * 400]
-)
-def test_scores_equal_a_plain_forward_pass(scorer: Any, text: str) -> None:
-    import torch
+@pytest.fixture(scope="session")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of Qwen2.5-Coder-0.5B-Instruct."""
+    folder = tmp_path_factory.mktemp("qwen")
+    scorer = "student: {engine: transformers, model: qwen2.5-coder-0.5b-instruct}"
+    (folder / "params.yaml").write_text(
+        f"models: {{{scorer}, teacher: {{engine: fake}}}}\n"
+        "ingest: {sources: [{kind: reasoning_gym, dataset: chain_sum, size: 1}]}\n"
+    )
+    run(folder, "models")
+    return str(folder / "data" / "models" / "qwen2.5-coder-0.5b-instruct")
 
-    ((_, scores),) = scorer.run([ScoreRequest((Message("user", "2 + 3?"),), text)])
-    assert isinstance(scores, TokenScores)
-    tokenizer, model = scorer._tokenizer, scorer._model
-    prompt = tokenizer.apply_chat_template(
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.05)])
+@pytest.mark.parametrize("name", ["smol", "qwen"])
+def test_scores_equal_a_plain_forward_pass(real: Path, qwen: str, name: str, dtype: Any, tolerance: float) -> None:
+    """SmolLM2's and Qwen's tokenizers add no BOS; Qwen's merges newlines with what is before them."""
+    from transforms.inference.transformers import TransformersEngine
+
+    folder = qwen if name == "qwen" else str(real / "models" / "smollm2-135m-instruct")
+    engine = TransformersEngine(TransformersModel(engine="transformers", model=folder, dtype=dtype), folder)
+    prompt = engine._tokenizer.apply_chat_template(
         [{"role": "user", "content": "2 + 3?"}], tokenize=False, add_generation_prompt=True
     )
-    head = tokenizer.encode(prompt, add_special_tokens=False)
-    tail = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-    assert len(scores.starts) == len(tail)
-    assert tokenizer.decode(tail) == text
-    with torch.inference_mode():
-        logprobs = model(torch.tensor([head + tail])).logits[0].float().log_softmax(-1)
-    for position, token in enumerate(tail):
-        row = logprobs[len(head) + position - 1]
-        assert scores.logprobs_nats[position] == pytest.approx(row[token].item(), abs=1e-3)
-        assert scores.entropies_nats[position] == pytest.approx(-(row.exp() * row).sum().item(), abs=1e-3)
-
-
-def test_a_text_too_long_for_the_scorer_is_a_failure_of_its_own(scorer: Any) -> None:
-    requests = [ScoreRequest((Message("user", "q"),), text) for text in ("short", "long " * 400, "")]
-    answers = dict(scorer.run(requests))
-    assert isinstance(answers[0], TokenScores)
-    assert isinstance(answers[1], Failure)
-    assert answers[1].kind == "too_long"
-    assert answers[2] == TokenScores((), (), (), ())
+    head = engine._tokenizer.encode(prompt, add_special_tokens=False)
+    newlines = engine._tokenizer.encode("5.\n\n", add_special_tokens=False)
+    assert (len(newlines) == 2) == (name == "qwen")  # "5", ".\n\n"
+    with gzip.open(shared("traces/gsm8k_deepseek-r1.jsonl.gz"), "rt", encoding="utf-8") as lines:
+        trace = json.loads(lines.readline())["response"][:1500]
+    for text in [*TEXTS, trace]:
+        assert_equals_a_plain_pass(engine, text, tolerance, head)
 
 
 VLLM_SCRIPT = """
@@ -265,7 +265,7 @@ def server(real: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def test_a_real_server_is_a_teacher_until_it_dies(
-    real: Path, server: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+    real: Path, server: tuple[str, subprocess.Popen[bytes]], tmp_path: Path, scorer: Any
 ) -> None:
     url, process = server
     (tmp_path / "data").mkdir()
@@ -301,6 +301,16 @@ def test_a_real_server_is_a_teacher_until_it_dies(
     ]
     assert ended  # some fill their room with spaces, as JSON allows
     assert all(len(opinions) == 6 and set(opinions) <= {"KEEP", "DELETE"} for opinions in ended)
+
+    text = "2 + 3 = 5.\n\nLet me check: é 👍 is 5.\n\nYes"
+    (scored,) = dict(engine.run([ScoreRequest((Message("user", "2 + 3?"),), text)])).values()
+    ((_, exact),) = scorer.run([ScoreRequest((Message("user", "2 + 3?"),), text)])
+    assert isinstance(scored, TokenScores), scored
+    assert len(scored.starts) == len(exact.starts)
+    assert (scored.starts[0], scored.ends[-1]) == (0, len(text))
+    assert scored.logprobs_nats == pytest.approx(exact.logprobs_nats, abs=0.3)  # bf16 beside fp32
+    pairs = zip(scored.entropies_nats, exact.entropies_nats, scored.entropies_upper_nats, strict=True)
+    assert all(lower - 0.1 <= entropy <= upper + 0.1 for lower, entropy, upper in pairs)
 
     process.send_signal(signal.SIGKILL)
     os.killpg(process.pid, signal.SIGKILL)

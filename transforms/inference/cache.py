@@ -138,7 +138,12 @@ def parse(path: str, data: bytes) -> Entry | Damaged:
 
 def _is_typed(response: Completion | TokenScores) -> bool:
     if isinstance(response, TokenScores):
-        return all(isinstance(values, tuple) for values in asdict(response).values())
+        *values, upper, num_windows = asdict(response).values()
+        return (
+            all(isinstance(value, tuple) and len(value) == len(response.starts) for value in values)
+            and len(upper) in (0, len(response.starts))
+            and isinstance(num_windows, int)
+        )
     texts, counts = (
         (response.text, response.finish_reason, response.reasoning),
         (response.num_prompt_tokens, response.num_tokens),

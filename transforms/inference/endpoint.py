@@ -24,12 +24,15 @@ from aiolimiter import AsyncLimiter
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from transforms.errors import ModelError
+from transforms.inference import prompt_logprobs
 from transforms.inference.engine import (
     Completion,
     EndpointModel,
     Failure,
     GenerateRequest,
+    Request,
     Response,
+    ScoreRequest,
     finish_reason,
 )
 from transforms.inference.structured import in_prompt, without_fence
@@ -68,8 +71,8 @@ class EndpointEngine:
         self._unreachable_since: float | None = None
         self._knows_schemas = True
 
-    def run(self, requests: Sequence[GenerateRequest]) -> Iterator[tuple[int, Response]]:
-        """Completions in the order in which they arrive."""
+    def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Response]]:
+        """Completions and scores in the order in which they arrive."""
         answers = self._answers(requests)
         try:
             while (found := self._loop.run(_next(answers))) is not None:
@@ -78,7 +81,7 @@ class EndpointEngine:
             with contextlib.suppress(RuntimeError):  # interrupted in the middle
                 self._loop.run(_close(answers))
 
-    async def _answers(self, requests: Sequence[GenerateRequest]) -> AsyncGenerator[tuple[int, Response], None]:
+    async def _answers(self, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, Response], None]:
         timeout = httpx.Timeout(self._model.timeout_seconds, connect=min(20.0, self._model.timeout_seconds))
         pool = httpx.Limits(max_connections=self._model.concurrency, max_keepalive_connections=self._model.concurrency)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -98,7 +101,7 @@ class EndpointEngine:
             ) from None
         async with made as client:
 
-            async def answer(position: int, request: GenerateRequest) -> None:
+            async def answer(position: int, request: Request) -> None:
                 async with slots:
                     found: Response | Exception | None = self._stopped  # then nothing new is asked
                     try:
@@ -120,7 +123,7 @@ class EndpointEngine:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _answer(self, client: httpx.AsyncClient, request: GenerateRequest) -> Response:
+    async def _answer(self, client: httpx.AsyncClient, request: Request) -> Response:
         """The answer, after as many attempts as it takes within the deadline."""
         await self._keep_pace(request)
         last = Failure("timeout", f"no answer within deadline_seconds = {self._model.deadline_seconds:g}")
@@ -147,8 +150,10 @@ class EndpointEngine:
             return last
         raise AssertionError("an attempt returns or raises")
 
-    async def _structured(self, client: httpx.AsyncClient, request: GenerateRequest) -> Response:
+    async def _structured(self, client: httpx.AsyncClient, request: Request) -> Response:
         """One attempt. A server that does not know `response_format` gets the schema in the prompt, now and from then on."""
+        if isinstance(request, ScoreRequest):
+            return await self._attempt(client, request)
         if request.schema and not self._knows_schemas:
             found = await self._attempt(client, in_prompt(request))
             return replace(found, text=without_fence(found.text)) if isinstance(found, Completion) else found
@@ -158,7 +163,7 @@ class EndpointEngine:
             return await self._structured(client, request)
         return found
 
-    async def _keep_pace(self, request: GenerateRequest) -> None:
+    async def _keep_pace(self, request: Request) -> None:
         """Waits until the limits per minute allow another attempt."""
         async with self._pacing:  # one after another, so that the first has not to wait for all
             for limit, of_tokens in self._limits:
@@ -167,7 +172,7 @@ class EndpointEngine:
                     await limit.acquire(min(left, limit.max_rate))
                     left -= limit.max_rate
 
-    async def _attempt(self, client: httpx.AsyncClient, request: GenerateRequest) -> Response:
+    async def _attempt(self, client: httpx.AsyncClient, request: Request) -> Response:
         try:
             async with asyncio.timeout(self._model.timeout_seconds):
                 reply = await client.post(self._url, json=self._body(request))
@@ -194,7 +199,7 @@ class EndpointEngine:
             )
         return _AgainError(Failure("connection", what), nobody_there=True)
 
-    def _read(self, reply: httpx.Response, request: GenerateRequest) -> Response:
+    def _read(self, reply: httpx.Response, request: Request) -> Response:
         try:
             content = reply.json()
         except (ValueError, RecursionError):
@@ -202,6 +207,15 @@ class EndpointEngine:
         error = _error(content)
         if not reply.is_success or error:
             return self._refused(reply, _message(error, content, reply), _code(error))
+        if isinstance(request, ScoreRequest):
+            scores = prompt_logprobs.parse(content, request)
+            if scores is None:
+                where = f"{self._model.model} at {self._model.base_url}"
+                raise ModelError(
+                    f"{where} gives no log-probabilities of prompts, as vLLM's server does: it cannot score"
+                )
+            self._num_answers += 1
+            return scores
         completion = _completion(content, request)
         if completion is None:
             raise _AgainError(Failure("bad_response", self._clean(f"no completion: {reply.text[:2000]}")))
@@ -244,7 +258,9 @@ class EndpointEngine:
         kind = "too_long" if any(text in message.lower() or text in code for text in _TOO_LONG) else "bad_request"
         return Failure(kind, f"{status}: {message}")  # type: ignore[arg-type]
 
-    def _body(self, request: GenerateRequest) -> dict[str, Any]:
+    def _body(self, request: Request) -> dict[str, Any]:
+        if isinstance(request, ScoreRequest):
+            return prompt_logprobs.body(request, self._model) | self._model.extra_body
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._model.model,
@@ -260,8 +276,10 @@ class EndpointEngine:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body | self._model.extra_body
 
-    def _tokens_expected(self, request: GenerateRequest) -> float:
+    def _tokens_expected(self, request: Request) -> float:
         """Of prompt and answer; answers are guessed from those that came."""
+        if isinstance(request, ScoreRequest):
+            return (_chars(request) + len(request.text)) / CHARS_PER_TOKEN
         prompt = _chars(request) * (
             self._prompt_tokens / self._prompt_chars if self._prompt_chars else 1 / CHARS_PER_TOKEN
         )
@@ -365,7 +383,7 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40 else 0
 
 
-def _chars(request: GenerateRequest) -> int:
+def _chars(request: Request) -> int:
     return sum(len(message.content) for message in request.messages)
 
 

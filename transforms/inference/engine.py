@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
@@ -62,14 +63,24 @@ class GenerateRequest:
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """Asks how likely each token of `text` is as the assistant's turn after `messages`."""
+    """Asks how likely each token of `text` is as the assistant's turn after `messages`.
+
+    With `spans` (start, end) of characters, only the tokens that hold one of these characters are asked for.
+    """
 
     messages: tuple[Message, ...]
     text: str
+    spans: tuple[tuple[int, int], ...] | None = None
 
     def content(self) -> dict[str, Any]:
         """All that the answer depends on, as JSON values."""
-        return {"kind": "score", "messages": [asdict(message) for message in self.messages], "text": self.text}
+        content = {"kind": "score", "messages": [asdict(message) for message in self.messages], "text": self.text}
+        return content | ({} if self.spans is None else {"spans": [list(span) for span in self.spans]})
+
+
+def turn(prompt: str, text: str) -> ScoreRequest:
+    """Asks for all tokens of `text` as the answer to `prompt`."""
+    return ScoreRequest((Message("user", prompt),), text)
 
 
 @dataclass(frozen=True)
@@ -89,12 +100,23 @@ class Completion:
 
 @dataclass(frozen=True)
 class TokenScores:
-    """One value a token of the text: characters `starts` to `ends`, log-probability and exact entropy."""
+    """One value a token of the text: characters `starts` to `ends`, log-probability, entropy of the distribution it came from.
+
+    None stands where a value was not asked for, and for a first token with nothing before it. Where the entropies are
+    lower bounds, `entropies_upper_nats` holds the upper ones; where they are exact it is empty. A text too long for the
+    model was read in `num_windows` overlapping pieces, in which a token does not see all that is before it.
+    """
 
     starts: tuple[int, ...]
     ends: tuple[int, ...]
-    logprobs_nats: tuple[float, ...]
-    entropies_nats: tuple[float, ...]
+    logprobs_nats: tuple[float | None, ...]
+    entropies_nats: tuple[float | None, ...]
+    entropies_upper_nats: tuple[float | None, ...] = ()
+    num_windows: int = 1
+
+    def held(self, start: int, end: int) -> range:
+        """The tokens that hold one of the characters `start` to `end`."""
+        return range(bisect_right(self.ends, start), bisect_left(self.starts, end))
 
 
 @dataclass(frozen=True)
@@ -198,7 +220,7 @@ class Price(Config):
 
 
 class EndpointModel(Config):
-    """A server that speaks OpenAI's chat completions: vLLM serve, llama.cpp, Ollama, hosted APIs. Generates.
+    """A server that speaks OpenAI's chat completions: vLLM serve, llama.cpp, Ollama, hosted APIs. Generates; vLLM's also scores.
 
     `api_key_env` names the environment variable that holds the key; the key itself is written nowhere. What is in
     `extra_body` goes into each request, as {chat_template_kwargs: {enable_thinking: true}}. `timeout_seconds` is for one
@@ -296,4 +318,4 @@ def amount(spent: float) -> str:
 
 
 GENERATES = ("vllm", "transformers", "endpoint", "fake")
-SCORES = ("transformers", "fake")
+SCORES = ("transformers", "endpoint", "fake")

@@ -9,9 +9,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from transforms.folders import canonical_json
-from transforms.inference.engine import Completion, Failure, FakeModel, GenerateRequest, Request, Response, TokenScores
+from transforms.inference.engine import (
+    Completion,
+    Failure,
+    FakeModel,
+    GenerateRequest,
+    Request,
+    Response,
+    ScoreRequest,
+    TokenScores,
+)
 from transforms.seeding import unit_interval
 
 _SUM = re.compile(r"-?\d+(?:\s[-+]\s-?\d+)+")
@@ -42,7 +52,7 @@ class FakeEngine:
         chance = unit_interval(0, "fail", canonical_json(request.content()))
         if chance < self._model.fail_share:
             return Failure("engine_error", "the fake engine failed, as it was told to")
-        return self._complete(request) if isinstance(request, GenerateRequest) else _score(request.text)
+        return self._complete(request) if isinstance(request, GenerateRequest) else _score(request)
 
     def _complete(self, request: GenerateRequest) -> Completion:
         question, replies = request.messages[-1].content, self._model.replies
@@ -68,10 +78,15 @@ def _solve(question: str, right: bool) -> str:
     return "\n\n".join([*lines, f"The final answer is \\boxed{{{total}}}."])
 
 
-def _score(text: str) -> TokenScores:
-    words = [(found.start(), found.end(), found[0]) for found in _WORD.finditer(text)]
-    surprisals = [0.5 + 4 * unit_interval(0, "word", word.strip()) for _, _, word in words]
-    return TokenScores(
-        tuple(start for start, _, _ in words), tuple(end for _, end, _ in words),
-        tuple(-round(value, 6) for value in surprisals), tuple(round(value + 0.5, 6) for value in surprisals),
-    )  # fmt: skip
+def _score(request: ScoreRequest) -> TokenScores:
+    words = [(found.start(), found.end(), found[0]) for found in _WORD.finditer(request.text)]
+    surprisals = [round(0.5 + 4 * unit_interval(0, "word", word.strip()), 6) for _, _, word in words]
+    blank = (None,) * len(words)
+    scores = TokenScores(tuple(start for start, _, _ in words), tuple(end for _, end, _ in words), blank, blank)
+    spans = ((0, len(request.text)),) if request.spans is None else request.spans
+    wanted = {number for span in spans for number in scores.held(*span)}
+    return replace(
+        scores,
+        logprobs_nats=tuple(-value if number in wanted else None for number, value in enumerate(surprisals)),
+        entropies_nats=tuple(value + 0.5 if number in wanted else None for number, value in enumerate(surprisals)),
+    )

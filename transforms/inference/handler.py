@@ -87,16 +87,24 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         folder: the model's folder, or its hub id.
         cache: where answers are kept.
         label: the stage, shown with the progress.
-        num_requests: how many requests are to come in all, for the progress.
+        num_rows: how many rows are to come in all, for the progress.
+        requests_per_row: how many requests each is expected to have; the progress is corrected as they come.
         again: what to ask further, as `Job.again`.
     """
 
     def __init__(
-        self, model: Model, folder: str, cache: Cache, label: str, num_requests: int, again: Again | None = None
+        self,
+        model: Model,
+        folder: str,
+        cache: Cache,
+        label: str,
+        num_rows: int,
+        requests_per_row: int = 1,
+        again: Again | None = None,
     ):
         super().__init__()
         self._model, self._folder, self._cache, self._again = model, folder, cache, again
-        self._label, self._num_requests = label, num_requests
+        self._label, self._num_rows, self._per_row = label, num_rows, requests_per_row
         self._bar: Progress | None = None
 
     @property
@@ -117,7 +125,7 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
     ) -> Iterable[Answers]:
         """One Answers for each Batch."""
         if self._bar is None:
-            self._bar = Progress(self._label, self._num_requests, self._model)
+            self._bar = Progress(self._label, self._num_rows * self._per_row, self._model)
         try:
             return [self._answer(one, model, self._bar) for one in batch]
         except UserError as error:
@@ -127,6 +135,7 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
         """Asks what the batch asks, and then what follows from the answers, until nothing does."""
         exchanges: list[list[Exchange]] = [[] for _ in batch.requests]
         asked = dict(enumerate(batch.requests))  # by row
+        bar.more(sum(map(len, batch.requests)) - len(batch.requests) * self._per_row)
         while asked:
             for row, responses in zip(asked, self._responses(list(asked.values()), model, bar), strict=True):
                 exchanges[row] += map(Exchange, asked[row], responses)
@@ -226,7 +235,7 @@ class Progress:
         self._refresh()
 
     def more(self, count: int) -> None:
-        """`count` requests follow from the answers."""
+        """`count` requests come beside those expected, or fewer where it is negative."""
         self._bar.total += count
 
     def asking(self) -> None:

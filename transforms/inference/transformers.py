@@ -1,9 +1,7 @@
-"""Scores by a plain forward pass, and generates. The only module that imports transformers to run a model.
+"""A model in transformers: scores by a plain forward pass (`transforms.inference.forward`), and generates.
 
-Prompt and text are tokenized apart, as they are when a model writes the text after the prompt, and
-special-token strings inside the text stay text. The hidden states are computed once; lm_head is
-applied in chunks, so that no [tokens × vocabulary] is ever held. Entropies are exact, in nats:
-H = logsumexp(z) − Σ softmax(z)·z.
+Prompt and text are tokenized apart, as they are when a model writes the text after the prompt; the text once, as a whole,
+and special-token strings inside it stay text.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from transforms.errors import ModelError
 from transforms.folders import canonical_json
@@ -26,11 +23,10 @@ from transforms.inference.engine import (
     TransformersModel,
     too_long,
 )
+from transforms.inference.forward import Scorer, Tokens
 from transforms.inference.quiet import quiet_libraries
 from transforms.inference.structured import in_prompt, without_fence
 from transforms.types import Message
-
-CHUNK = 256  # rows of logits held at once: 256 × 151,936 × 4 bytes = 156 MB for Qwen's vocabulary
 
 
 class TransformersEngine:
@@ -61,16 +57,23 @@ class TransformersEngine:
         self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self._max_model_len, self._batch_size = model.max_model_len, model.batch_size
         ends = self._model.generation_config.eos_token_id
+        try:
+            self._scorer = Scorer(self._model, model.max_model_len)
+        except ValueError as error:
+            raise ModelError(f"{model.model} cannot score: {error}") from error
         self._ends = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
 
     def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Response]]:
-        """Scores in the order of the requests; then completions, a batch of equal sampling at a time."""
+        """Scores, the requests with the same messages together; then completions, a batch of equal sampling at a time."""
         batches: dict[str, list[tuple[int, GenerateRequest]]] = {}
+        scored: dict[tuple[Message, ...], list[tuple[int, ScoreRequest]]] = {}
         for position, request in enumerate(requests):
             if isinstance(request, ScoreRequest):
-                yield position, self._score(request)
+                scored.setdefault(request.messages, []).append((position, request))
             else:
                 batches.setdefault(canonical_json(request.sampling.content()), []).append((position, request))
+        for together in scored.values():
+            yield from self._scores(together)
         for alike in batches.values():
             for start in range(0, len(alike), self._batch_size):
                 yield from self._complete(alike[start : start + self._batch_size])
@@ -112,36 +115,46 @@ class TransformersEngine:
             yield position, replace(completion, text=without_fence(text)) if structured else completion
 
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The chat as the model's template has it; a model without one gets the messages' texts, after its BOS if it has one."""
+        if self._tokenizer.chat_template is None:
+            return self._tokenizer("\n\n".join(message.content for message in messages) + "\n\n")["input_ids"]
         chat = [{"role": message.role, "content": message.content} for message in messages]
         prompt = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         return self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
 
-    def _score(self, request: ScoreRequest) -> Response:
-        prompt_ids = self._prompt_ids(request.messages)
-        text = self._tokenizer(
-            request.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
-        )
-        ids, offsets = text["input_ids"], text["offset_mapping"]
-        if len(prompt_ids) + len(ids) > self._max_model_len:
-            return Failure("too_long", f"{len(prompt_ids)} + {len(ids)} tokens, max_model_len is {self._max_model_len}")
-        logprobs, entropies = self._forward(prompt_ids, ids) if ids else ([], [])
-        starts, ends = zip(*offsets, strict=True) if offsets else ((), ())
-        return TokenScores(tuple(starts), tuple(ends), tuple(logprobs), tuple(entropies))
-
-    def _forward(self, prompt_ids: list[int], ids: list[int]) -> tuple[list[float], list[float]]:
-        import torch
-
-        tokens: Any = torch.tensor([prompt_ids + ids], device=self._model.device)
-        logprobs: list[float] = []
-        entropies: list[float] = []
-        with torch.inference_mode():
-            hidden = self._model.get_decoder()(tokens, use_cache=False).last_hidden_state[0, len(prompt_ids) - 1 : -1]
-            targets = tokens[0, len(prompt_ids) :]
-            for start in range(0, len(ids), CHUNK):
-                logits = self._model.get_output_embeddings()(hidden[start : start + CHUNK]).float()
-                total = logits.logsumexp(-1)
-                chosen = logits.gather(-1, targets[start : start + CHUNK, None])[:, 0]
-                expected = (logits.sub(total[:, None]).exp_().mul_(logits)).sum(-1)
-                logprobs += (chosen - total).tolist()
-                entropies += (total - expected).tolist()
-        return [round(value, 6) for value in logprobs], [round(value, 6) for value in entropies]
+    def _scores(self, requests: Sequence[tuple[int, ScoreRequest]]) -> Iterator[tuple[int, Response]]:
+        """The scores of requests with the same messages."""
+        head = self._prompt_ids(requests[0][1].messages)
+        if len(head) > self._max_model_len // 2:
+            for position, _ in requests:
+                yield (
+                    position,
+                    Failure("too_long", f"a prompt of {len(head)} tokens, max_model_len is {self._max_model_len}"),
+                )
+            return
+        asked, texts = [], []
+        for position, request in requests:
+            found = self._tokenizer(
+                request.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
+            )
+            starts, ends = zip(*found["offset_mapping"], strict=True) if found["input_ids"] else ((), ())
+            blank = (None,) * len(starts)
+            scores = TokenScores(starts, ends, blank, blank)
+            spans = [(0, len(request.text))] if request.spans is None else request.spans
+            wanted = sorted({number for span in spans for number in scores.held(*span)})
+            asked.append((position, scores, wanted))
+            texts.append(Tokens(head, found["input_ids"], wanted))
+        for number, found in self._scorer.run(texts):
+            position, scores, wanted = asked[number]
+            logprobs, entropies = list(scores.logprobs_nats), list(scores.entropies_nats)
+            for place, logprob, entropy in zip(wanted, found.logprobs_nats, found.entropies_nats, strict=True):
+                logprobs[place], entropies[place] = logprob, entropy
+            yield (
+                position,
+                replace(
+                    scores,
+                    logprobs_nats=tuple(logprobs),
+                    entropies_nats=tuple(entropies),
+                    num_windows=found.num_windows,
+                ),
+            )

@@ -1,0 +1,134 @@
+r"""What must stay whole in a text: code fences, display maths, tables, first lines of list items, graphemes.
+
+    "Then \[\nx = 1\n\n\] and" → blocks: [(5, 16)], from the \[ to the \]
+
+Everything is a list of spans (start, end) of characters, in order; a cut strictly inside one is not allowed. What is
+never closed ends with the text. Each function is one pass of a regular expression without backtracking: time is linear
+in the text, whatever the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import regex
+
+Span = tuple[int, int]
+
+# A fence at the start of a line, in a list too; the tokens of display maths; \\ so that \\[2pt] opens nothing.
+_TOKEN = re.compile(
+    r"^(?:[-*+][ \t]|\d{1,9}[.)][ \t]|[ \t])*+(?P<fence>`{3,}+|~{3,}+)"
+    r"|\\\\|(?P<math>\\\[|\\\]|\$\$|\\(?:begin|end)\{[A-Za-z]+\*?\})",
+    re.MULTILINE,
+)
+_REST_IS_BLANK = re.compile(r"[^\S\n]*+(?:\n|\Z)")
+_CLOSERS = {"\\[": "\\]", "$$": "$$"}
+_DELIMITER_ROW = re.compile(  # |---|:-:| below a table's header
+    r"^[^\S\n]*+\|?[^\S\n]*+:?-++:?[^\S\n]*+(?:\|[^\S\n]*+:?-++:?[^\S\n]*+)*+\|?[^\S\n]*+$", re.MULTILINE
+)
+_PIPED_LINES = re.compile(r"^[^\S\n]*+\|[^\n]*+(?:\n[^\S\n]*+\|[^\n]*+)++", re.MULTILINE)
+LIST_ITEM = re.compile(r"^[^\S\n]*+(?:[-*+•]|\d{1,9}[.)]|\(?[a-zA-Z][.)])[^\S\n][^\n]*+", re.MULTILINE)
+_INLINE_TOKEN = re.compile(r"\\\\|(?P<open>\\\()|(?P<close>\\\))|\n")
+_GRAPHEME = regex.compile(r"\X")
+KINDS = (
+    ("code", re.compile(r"\s*(?:`{3,}|~{3,})")),
+    ("display_math", re.compile(r"\s*(?:\\\[|\$\$|\\begin\{)")),
+    ("table", re.compile(r"\s*\|")),
+    ("list", re.compile(r"\s*(?:[-*+•]|\d+[.)])\s")),
+)
+
+
+def blocks(text: str) -> Iterator[Span]:
+    r"""Code fences (whole lines) and display maths: \[…\], $$…$$ and environments, the outermost ones."""
+    fence, opened = "", 0
+    open_math: list[str] = []
+    for found in _TOKEN.finditer(text):
+        marker, token = found["fence"], found["math"]
+        if fence:
+            closing = marker and marker.startswith(fence) and _REST_IS_BLANK.match(text, found.end())
+            if closing:
+                yield opened, closing.end()
+                fence = ""
+        elif marker and not open_math:
+            fence, opened = marker, found.start()
+        elif token:
+            if not open_math:
+                opened = found.start("math")
+            if open_math and token == open_math[-1]:
+                open_math.pop()
+                if not open_math:
+                    yield opened, found.end()
+            elif token in _CLOSERS and not (open_math and open_math[-1] in _CLOSERS.values()):
+                open_math.append(_CLOSERS[token])
+            elif token.startswith("\\begin"):
+                open_math.append(token.replace("begin", "end", 1))
+    if fence or open_math:
+        yield opened, len(text)
+
+
+def whole(text: str) -> list[Span]:
+    """All that a cut inside a paragraph must not touch: blocks, tables, list items' first lines, inline maths, graphemes."""
+    spans = [*blocks(text), *_tables(text), *_inline_maths(text)]
+    spans += [found.span() for found in LIST_ITEM.finditer(text)]
+    if not text.isascii() or "\r\n" in text:
+        spans += [found.span() for found in _GRAPHEME.finditer(text) if found.end() - found.start() > 1]
+    return sorted(spans)
+
+
+def outside(positions: Iterable[int], spans: Iterable[Span]) -> Iterator[int]:
+    """The positions that are not strictly inside a span. Both come in order of their starts."""
+    remaining, until = iter(spans), 0
+    span = next(remaining, None)
+    for position in positions:
+        while span is not None and span[0] < position:
+            until = max(until, span[1])
+            span = next(remaining, None)
+        if position >= until:
+            yield position
+
+
+def construct_start(text: str, position: int) -> int:
+    """Where the line that holds `position` starts, or the line where the block opens that the line is in."""
+    line = text.rfind("\n", 0, position) + 1
+    for start, end in blocks(text):
+        if start < line < end:
+            return text.rfind("\n", 0, start) + 1
+    return line
+
+
+def kind(text: str, start: int) -> str:
+    """What the step that starts at `start` begins with: prose | code | display_math | list | table."""
+    return next((name for name, pattern in KINDS if pattern.match(text, start)), "prose")
+
+
+def _inline_maths(text: str) -> Iterator[Span]:
+    r"""What is between \( and \) in one line."""
+    opened = -1
+    for found in _INLINE_TOKEN.finditer(text):
+        if found["open"] and opened < 0:
+            opened = found.start()
+        elif found["close"] and opened >= 0:
+            yield opened, found.end()
+            opened = -1
+        elif found[0] == "\n":
+            opened = -1
+
+
+def _tables(text: str) -> Iterator[Span]:
+    """Runs of two or more lines that start with a pipe, and what stands above and below a delimiter row."""
+    for found in _PIPED_LINES.finditer(text):
+        yield found.span()
+    end = 0
+    for found in _DELIMITER_ROW.finditer(text):
+        if "|" not in found[0] or found.start() < end:
+            continue
+        start = text.rfind("\n", 0, max(found.start() - 1, 0)) + 1
+        end = found.end()
+        while end < len(text):
+            line_end = text.find("\n", end + 1)
+            line_end = len(text) if line_end < 0 else line_end
+            if "|" not in text[end:line_end]:
+                break
+            end = line_end
+        yield start, end
