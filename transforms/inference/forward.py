@@ -32,9 +32,9 @@ class Tokens:
     wanted: list[int]
 
     @cached_property
-    def all(self) -> Any:
-        """Prompt and text, as an array."""
-        return np.array(self.head + self.ids, dtype=np.int64)
+    def read(self) -> Any:
+        """What the model has to read: prompt and text up to the token before the last wanted one, as an array."""
+        return np.array(self.head + self.ids[: self.wanted[-1] if self.wanted else 0], dtype=np.int64)
 
     @property
     def needed(self) -> int:
@@ -143,7 +143,7 @@ class Scorer:
             self._past, shared = DynamicCache(config=self._model.config) if keep else None, 0
         else:
             self._past.crop(shared)
-        tokens = torch.from_numpy(text.all[None, shared:]).to(self._model.device)
+        tokens = torch.from_numpy(text.read[None, shared:]).to(self._model.device)
         found = self._model.get_decoder()(tokens, past_key_values=self._past, use_cache=self._past is not None)
         self._read, self._past = (text, self._past) if keep else (None, None)
         return found.last_hidden_state[0, text.needed - shared :]
@@ -191,7 +191,7 @@ def _can_be_cut(model: Any) -> bool:
 
 
 def _common(first: Tokens, second: Tokens) -> int:
-    """How many tokens two texts begin with alike."""
-    shortest = min(len(first.all), len(second.all))
-    differ = first.all[:shortest] != second.all[:shortest]
+    """How many tokens that have to be read two texts begin with alike."""
+    shortest = min(len(first.read), len(second.read))
+    differ = first.read[:shortest] != second.read[:shortest]
     return int(differ.argmax()) if differ.any() else shortest
