@@ -332,6 +332,7 @@ def test_no_more_a_minute_than_said(serve: Any) -> None:
     assert server.times[-1] - server.times[0] >= 7 * 0.1 - 0.05  # evenly, with no burst at the start
 
 
+@pytest.mark.slow  # it waits
 def test_no_more_tokens_a_minute_than_said(serve: Any) -> None:
     server = serve(good)
     # 55 tokens are expected of the first answer; later ones count what came, 12 each. 3,000 a minute are 50 a second.

@@ -32,6 +32,7 @@ def run(fake_params: Path, data: Path, round: int) -> None:
         run_stage(stage, Context(of_round(params, paths), paths))
 
 
+@pytest.mark.slow  # all stages, twice
 def test_a_second_round_has_a_folder_of_its_own_and_the_same_cache(fake_params: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     run(fake_params, data, 1)

@@ -87,6 +87,7 @@ class ObjectStore(FileSystem):
         return FileMetadata(path, len(OBJECTS[path]))
 
 
+@pytest.mark.slow  # all stages, twice
 def test_all_stages_on_an_object_store_give_the_bytes_of_a_local_disk(fake_params: Path, tmp_path: Path) -> None:
     OBJECTS.clear()
     remote, local = Paths("objects://bucket/run"), Paths(str(tmp_path / "local"))

@@ -124,6 +124,8 @@ def _tables(text: str) -> Iterator[Span]:
         if "|" not in found[0] or found.start() < end:
             continue
         start = text.rfind("\n", 0, max(found.start() - 1, 0)) + 1
+        if "|" not in text[start : found.start()]:
+            continue  # no header: no table
         end = found.end()
         while end < len(text):
             line_end = text.find("\n", end + 1)
