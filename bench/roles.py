@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from transforms.roles import ROLES, roles
+from transforms.score import final_answer
 from transforms.segment import split_steps
 from transforms.traces import Parts, split_thinking
+from transforms.types import Problem
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "roles.jsonl"
@@ -57,8 +59,13 @@ def _steps(file: str, id: str, unit: Any) -> dict[tuple[int, int], tuple[str, st
     assert isinstance(parts, Parts)
     steps = split_steps(parts.thinking, unit)
     texts = [parts.thinking[step.start : step.end] for step in steps]
-    found = roles(texts, row["question"], parts.response)
+    problem = Problem(id, "", "", row["question"], row["reference_answer"], _kind(file), "")
+    found = roles(texts, row["question"], final_answer(parts.response, problem))
     return {(step.start, step.end): pair for step, pair in zip(steps, zip(texts, found, strict=True), strict=True)}
+
+
+def _kind(file: str) -> str:
+    return "choice" if file.startswith("mmlu") else "math"
 
 
 def agreement(steps: Iterable[Told]) -> dict[str, Any]:

@@ -166,6 +166,9 @@ class Params(Config):
             raise combination(
                 "filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)"
             )
+        ranked_by = [name for name in self.prune.methods if "entropies" in METHODS[name].NEEDS]
+        if self.score.tokens == "first" and ranked_by:
+            raise combination("score.tokens", f"leaves out the entropies that {ranked_by[0]} needs; must be all")
         most = (
             self.generate.resample_until.max_samples
             if self.generate.resample_until

@@ -157,6 +157,13 @@ def test_a_vote_that_could_never_be_decided_is_refused_only_where_one_is_needed(
         load(str(REPO / "params.yaml"), [*few, "ingest.sources=[{kind: jsonl, path: x, fields: {answer: null}}]"])
 
 
+def test_first_tokens_only_leave_no_entropies_to_rank_by() -> None:
+    first = ["score.tokens=first", "filter.method=keep_all"]
+    assert load(str(REPO / "params.yaml"), [*first, "prune.methods=[keep_all, asap]"]).score.tokens == "first"
+    with pytest.raises(ConfigError, match=r"score\.tokens = 'first': leaves out the entropies that step_entropy needs"):
+        load(str(REPO / "params.yaml"), [*first, "prune.methods=[keep_all, step_entropy]"])
+
+
 def test_overrides_reach_every_depth() -> None:
     overrides = [
         "base.seed=3",

@@ -46,11 +46,12 @@ def test_agreement_with_labels_given_by_hand() -> None:
         (["48 + 24 = 70.", "Wait, no, that's wrong."], ["derive", "backtrack"]),
         (["48 + 24 = 72.", "So, in total, she sold 72 clips."], ["derive", "conclude"]),
         (["48 + 24 = 72.", "**Final Answer**\n\\boxed{72}"], ["derive", "answer"]),
+        (["48 + 24 = 72.", "Natalia sold \\boxed{72} clips."], ["derive", "answer"]),
         (["48 + 24 = 72.", "Let’s double-check that."], ["derive", "verify"]),
     ],
 )
 def test_roles(steps: list[str], expected: list[str]) -> None:
-    assert roles(steps, QUESTION, "She sold \\boxed{72} clips.") == expected
+    assert roles(steps, QUESTION, "72") == expected
 
 
 @settings(deadline=None)  # the first one loads spaCy

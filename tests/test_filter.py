@@ -245,7 +245,7 @@ def trace(number: int, sample: int, method: str, tokens: int, text: str = "") ->
     thinking = text or f"{number} {sample} thinks of {number * sample} alone"
     return RecheckedTrace(
         f"p-{number}/{sample}", problem(id=f"p-{number}"), "m", "?", method, thinking, "It is 5.", (), (), thinking,
-        thinking, "passed", "", "correct", -1.0, -1.0, 99, tokens, tokens, -0.5,
+        "", thinking, "passed", "", "correct", -1.0, -1.0, 99, tokens, tokens, -0.5,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from transformers import (
 
 from transforms.errors import ModelError
 from transforms.inference import forward
-from transforms.inference.engine import Failure, ScoreRequest, TokenScores, TransformersModel
+from transforms.inference.engine import ScoreRequest, TokenScores, TransformersModel
 from transforms.inference.forward import Scorer, Tokens, windows
 from transforms.inference.transformers import TransformersEngine
 from transforms.types import Message
@@ -80,7 +80,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(path: Path, dtype: Any = "float32", max_model_len: int = 2048) -> Any:
     model = TransformersModel(engine="transformers", model=str(path), dtype=dtype, max_model_len=max_model_len)
-    return TransformersEngine(model, str(path))
+    engine = TransformersEngine(model, str(path))
+    if path.name != "granite":
+        engine._made_scorer()  # its check of lm_head is a pass that no test counts
+    return engine
 
 
 def request(text: str, spans: Any = None, prompt: str = "2 + 3?") -> ScoreRequest:
@@ -138,8 +141,32 @@ def test_sliding_windows_and_capped_logits(folder: Path, name: str) -> None:
 
 
 def test_a_model_that_changes_its_logits_otherwise_is_refused(folder: Path) -> None:
+    engine = load(make(folder, "granite"))  # it may generate
     with pytest.raises(ModelError, match="cannot score: GraniteForCausalLM changes its logits"):
-        load(make(folder, "granite"))
+        ask(engine, request("5"))
+
+
+def test_a_window_that_the_model_does_not_have_is_refused(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"max_model_len = 5000: .* reads 4096 tokens at most"):
+        load(make(folder, "llama"), max_model_len=5000)
+
+
+def test_a_pass_that_fails_leaves_nothing_behind(folder: Path) -> None:
+    engine = load(make(folder, "llama"))
+    asked = variants(TEXTS[0] * 12, [100, 200])
+    expected = ask(engine, *asked)
+    calls: list[int] = []
+
+    def fail(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+
+    hook = engine._model.model.layers[1].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        ask(engine, *asked)
+    hook.remove()
+    assert ask(engine, *asked) == expected
 
 
 def test_only_the_tokens_of_spans(folder: Path) -> None:
@@ -250,8 +277,15 @@ def test_a_text_without_a_prompt(folder: Path) -> None:
 
 def test_too_long_a_prompt_and_no_text(folder: Path) -> None:
     engine = load(make(folder, "llama"), max_model_len=32)
-    answers = dict(engine.run([request("5", prompt="word " * 40), request(""), request("5")]))
-    assert isinstance(answers[0], Failure)
-    assert answers[0].kind == "too_long"
+    long = "2 + 3 " * 3
+    asked = [
+        request("5", prompt="word " * 40),
+        request(""),
+        request("5"),
+        request("5", prompt=long),
+        request(TEXTS[0] * 3, prompt=long),
+    ]
+    answers = dict(engine.run(asked))
+    assert [getattr(answers[number], "kind", None) for number in range(5)] == ["too_long", None, None, None, "too_long"]
     assert answers[1] == TokenScores((), (), (), ())
-    assert isinstance(answers[2], TokenScores)
+    assert "leaves no room for windows" in answers[4].message

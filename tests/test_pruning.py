@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
+import re
 from itertools import islice
 from typing import Any
 
 import pytest
 
-from tests.conftest import problem, segmented, shared, token_scores
-from transforms.inference.engine import Exchange
+from tests.conftest import problem, segmented, shared
+from transforms.inference.engine import Exchange, TokenScores
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config, conclusions
 from transforms.score import Config as ScoreConfig
 from transforms.score import requests, score
 from transforms.traces import Parts, split_thinking
-from transforms.types import Action, Drop, PrunedTrace, SegmentedTrace, TraceScores
+from transforms.types import Action, Drop, PrunedTrace, SegmentedTrace, StepScore, TraceScores
 
 MADE = [
     segmented("2 + 3 = 5."),
@@ -42,9 +44,17 @@ def real_traces() -> list[SegmentedTrace]:
     return found
 
 
+def words(text: str) -> TokenScores:
+    """A token a word with the space after it, so that a step has the same tokens wherever it stands."""
+    spans = [found.span() for found in re.finditer(r"\S+\s*|^\s+", text)]
+    values = tuple(1 + len(text[start:end]) % 7 + start % 3 / 10 for start, end in spans)
+    starts, ends = tuple(start for start, _ in spans), tuple(end for _, end in spans)
+    return TokenScores(starts, ends, tuple(-value for value in values), values)
+
+
 def scored(trace: SegmentedTrace) -> PruneInput:
     asked = requests(trace, ScoreConfig())
-    (scores,) = score(trace, [Exchange(one, token_scores(one.text)) for one in asked], ScoreConfig(), "scorer")
+    (scores,) = score(trace, [Exchange(one, words(one.text)) for one in asked], ScoreConfig(), "scorer")
     assert isinstance(scores, TraceScores)
     return PruneInput(trace, scores)
 
@@ -66,7 +76,15 @@ def assert_contract(trace: SegmentedTrace, method: str) -> None:
     assert (pruned.thinking, pruned.response) == (trace.thinking, trace.response)
     assert run(trace, method) == pruned
     again = segmented(pruned.pruned, trace.response, trace.problem)
-    assert run(again, method).pruned == pruned.pruned
+    assert run(again, method, same_budget(trace, pruned, method)).pruned == pruned.pruned
+
+
+def same_budget(trace: SegmentedTrace, pruned: PrunedTrace, method: str) -> Any:
+    """The method's options with as many tokens as it left."""
+    left = [scored(trace).step_scores()[one.step].num_tokens for one in pruned.decisions if one.action == Action.KEEP]
+    options = {"tokens": sum(left)} | ({"steps": None} if method == "step_entropy" else {})
+    known = METHODS[method].Config.model_fields
+    return METHODS[method].Config(**{name: value for name, value in options.items() if name in known})
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -84,7 +102,7 @@ def test_contract_on_real_traces(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_states_its_needs_and_version(method: str) -> None:
     module = METHODS[method]
-    assert {"scores", "annotations"} >= module.NEEDS
+    assert {"scores", "entropies", "annotations"} >= module.NEEDS
     assert module.VERSION
     assert "arXiv" in (module.__doc__ or "") or method == "keep_all"
     (outcome,) = prune(PruneInput(MADE[0], None), method, module.Config())
@@ -157,3 +175,82 @@ def test_conclusions(text: str, question: str, found: list[str]) -> None:
 )
 def test_conclusions_of_hostile_text_take_linear_time(text: str) -> None:
     conclusions(text, "")  # backtracking would hit the test's time-out
+
+
+TEN = "\n\n".join(["First step here"] + [f"step {number} same words" for number in range(8)] + ["so it is 5 now"])
+
+
+def kept_steps(pruned: PrunedTrace) -> list[int]:
+    return [one.step for one in pruned.decisions if one.action == Action.KEEP]
+
+
+def test_head_tail_and_random_at_one_budget() -> None:
+    trace = segmented(TEN)
+    head, tail = (run(trace, name, METHODS[name].Config(ratio=0.5)) for name in ("head", "tail"))
+    assert kept_steps(head) == [0, 1, 2, 3, 9]  # the first step and the one with the answer stay
+    assert kept_steps(tail) == [0, 6, 7, 8, 9]
+    lots = [kept_steps(run(trace, "random", METHODS["random"].Config(ratio=0.5, seed=seed))) for seed in range(5)]
+    assert len({tuple(kept) for kept in lots}) > 1
+    assert all({0, 9} < set(kept) and len(kept) == 5 for kept in lots)
+    other = SegmentedTrace(**{**vars(trace), "id": "p-1/0"})
+    assert run(other, "random").decisions != run(trace, "random").decisions
+
+
+def test_a_budget_in_tokens_and_one_that_protected_steps_do_not_leave() -> None:
+    trace = segmented(TEN)
+    assert kept_steps(run(trace, "head", METHODS["head"].Config(tokens=1000))) == list(range(10))
+    pruned = run(trace, "head", METHODS["head"].Config(tokens=2))
+    assert kept_steps(pruned) == [0, 9]
+    assert pruned.shortfall == "8 tokens stay where 2 may: those of protected steps"
+    assert run(trace, "head").shortfall == ""
+    assert [one.reason for one in pruned.decisions if one.step in (0, 9)] == ["the first step", "has the final answer"]
+
+
+def test_code_that_the_response_quotes_stays() -> None:
+    code = "```python\ndef f(x):\n    return x\n```"
+    trace = segmented(f"Hm.\n\n{code}\n\nHm again.\n\nSo 5.", f"By\n{code}\nit is \\boxed{{5}}.")
+    pruned = run(trace, "tail", METHODS["tail"].Config(tokens=1))
+    assert kept_steps(pruned) == [0, 1, 3]
+    assert pruned.decisions[1].reason == "code that the response quotes"
+
+
+def with_scores(
+    thinking: str, surprisals: list[float], entropies: list[float] | None = None, **more: Any
+) -> PruneInput:
+    """A trace whose steps have these first-token surprisals and entropies, and ten tokens each."""
+    trace = segmented(thinking, **more)
+    steps = tuple(StepScore(s, s, s, e, e, 10) for s, e in zip(surprisals, entropies or surprisals, strict=True))
+    return PruneInput(trace, TraceScores(trace.id, "scorer", steps, "exact", -1.0, 1, 10 * len(steps)))
+
+
+def decided(given: PruneInput, method: str, **config: Any) -> list[int]:
+    (pruned,) = prune(given, method, METHODS[method].Config(**config))
+    assert isinstance(pruned, PrunedTrace)
+    return kept_steps(pruned)
+
+
+def test_asap_deletes_the_least_surprising_first_and_of_equal_steps_the_chosen_one() -> None:
+    """The published code removes the first paragraph with the same text, whichever was chosen."""
+    given = with_scores("Begin.\n\nsame\n\nother\n\nsame\n\nso it is 5", [9.0, 5.0, 4.0, 1.0, 0.0])
+    assert decided(given, "asap", anchor="none", ratio=0.8) == [0, 1, 2, 4]
+    assert decided(given, "asap", anchor="none", ratio=0.6) == [0, 1, 4]
+    decisions = METHODS["asap"].prune(given, METHODS["asap"].Config(anchor="none"))
+    assert [decision.score for decision in decisions] == [9.0, 5.0, 4.0, 1.0, 0.0]
+    unknown = with_scores("Begin.\n\na\n\nb\n\nso it is 5", [math.nan, math.nan, 1.0, 2.0])
+    assert decided(unknown, "asap", anchor="none", ratio=0.75) == [0, 1, 3]  # what is not known goes last
+
+
+def test_the_lexical_anchor_is_the_response() -> None:
+    thinking = "Let me see.\n\nThe apples cost 48 dollars.\n\nI like trains.\n\nHalf of 48 apples is 24.\n\nSo 72."
+    given = with_scores(thinking, [1.0] * 5, response="The apples cost 48. Half of the apples is 24. \\boxed{72}")
+    assert decided(given, "asap", ratio=1.0) == [0, 1, 3, 4]
+    assert decided(given, "asap", ratio=1.0, anchor="none") == [0, 1, 2, 3, 4]
+    silent = with_scores(thinking, [1.0] * 5, response="\\boxed{99}")
+    assert decided(silent, "asap", ratio=1.0) == [0, 1, 2, 3, 4]  # no step is on its path: all stay
+
+
+def test_step_entropy_deletes_the_lowest_share_of_steps() -> None:
+    given = with_scores("a\n\nb\n\nc\n\nd\n\nso 5", [1.0] * 5, [5.0, 1.0, 3.0, 2.0, 0.0])
+    assert decided(given, "step_entropy") == [0, 4]
+    assert decided(given, "step_entropy", steps=0.4) == [0, 2, 3, 4]  # the answer's would go too, but stays
+    assert decided(given, "step_entropy", steps=None, ratio=0.6) == [0, 2, 4]

@@ -130,7 +130,7 @@ def test_a_trace_that_lost_the_vote_is_no_correct_one(tmp_path: Path) -> None:
     """The re-check compares it with itself; the verdict decides."""
     traces = [
         RecheckedTrace(
-            f"p/{n}", problem(""), "m", "?", "keep_all", "So 5.", "It is 5.", (), (), "So 5.",
+            f"p/{n}", problem(""), "m", "?", "keep_all", "So 5.", "It is 5.", (), (), "So 5.", "",
             "So 5.", "passed", "", "correct", -1.0, -1.0, 9, 9, 9, -0.5,
         )
         for n in range(2)

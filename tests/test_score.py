@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import problem, segmented, token_scores
 from transforms.inference.engine import Exchange, Failure, Response, TokenScores
-from transforms.score import Config, Likelihood, answer_request, likelihood, requests, score
+from transforms.score import Config, Likelihood, answer_request, final_answer, likelihood, requests, score
 from transforms.types import Drop, SegmentedTrace, TraceScores
 
 
@@ -115,6 +115,19 @@ def test_the_answer_after_the_thinking(kind: str, response: str, stated: str) ->
     ((start, end),) = asked.spans
     assert asked.text[start:end] in ("\\frac{1}{2}", "B", "12", "print(1)")
     assert answer_request("q", " ", "5", "math").text == "The final answer is \\boxed{5}."
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        " ",
+        "It is \\boxed{}.",
+        "I could not solve this hard problem in the given time, sorry.",
+        "\\boxed{5}. Wait, no, that's wrong.",
+    ],
+)
+def test_what_states_no_answer(response: str) -> None:
+    assert final_answer(response, problem("5")) == ""
 
 
 def test_the_likelihood_of_the_answer_is_over_the_tokens_that_hold_it() -> None:

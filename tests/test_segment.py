@@ -52,7 +52,7 @@ PIECES = st.sampled_from(
 )
 
 
-ANY_TEXT = st.one_of(st.text(), st.lists(PIECES).map("".join))
+ANY_TEXT = st.one_of(st.text(), st.text(st.characters()), st.lists(PIECES).map("".join))
 UNITS = ("paragraph", "sentence", "cue")
 
 
@@ -136,6 +136,8 @@ def texts(text: str, unit: Any = "paragraph") -> list[str]:
         ("a \\] b\n\nc", ["a \\] b\n\n", "c"]),
         ("a\r\n\r\nb", ["a\r\n\r\n", "b"]),
         ("0\n\n-|-\n", ["0\n\n", "-|-\n"]),
+        ("\\begin{eq-2}\nx\n\ny\n\\end{eq-2}\n\nb", ["\\begin{eq-2}\nx\n\ny\n\\end{eq-2}\n\n", "b"]),
+        ("```x = 1``` is it.\n\nSo 5.", ["```x = 1``` is it.\n\n", "So 5."]),
     ],
 )
 def test_where_steps_are_cut(text: str, steps: list[str]) -> None:
@@ -150,6 +152,7 @@ def test_where_steps_are_cut(text: str, steps: list[str]) -> None:
             "Dr. A has approx. half, e.g. 5.\nNext line\nand on",
             ["Dr. A has approx. half, e.g. 5.\n", "Next line\nand on"],
         ),
+        ("First month: 60. So 3 * 60 = 180. Correct.", ["First month: 60. ", "So 3 * 60 = 180. ", "Correct."]),
         ("Step 3. Add them. Done.", ["Step 3. Add them. ", "Done."]),
         ('He said "Stop." Then he left.', ['He said "Stop." ', "Then he left."]),
         ("We get\n\\[\nx = 1. Y\n\\]\nfor it. Good.", ["We get\n\\[\nx = 1. Y\n\\]\nfor it. ", "Good."]),
@@ -161,6 +164,12 @@ def test_where_steps_are_cut(text: str, steps: list[str]) -> None:
             "T:\n\nA | B. C\n--- | ---\n1. X | 2. Y\n\nSo. It",
             ["T:\n\n", "A | B. C\n--- | ---\n1. X | 2. Y\n\n", "So. ", "It"],
         ),
+        *(
+            (f"{marker} Add. Then it works.", [f"{marker} Add. Then it works."])
+            for marker in ("(1)", "(iv)", "1.1.", "●", "[1]", "**1.**", "> -")
+        ),
+        ("> ```py\n> a. B\n> C\n> ```\nOk. Yes", ["> ```py\n> a. B\n> C\n> ```\n", "Ok. ", "Yes"]),
+        ("a\ud800. B", ["a\ud800. ", "B"]),
         ("| a. B |\n| c. D |\nEnd.", ["| a. B |\n| c. D |\n", "End."]),
         ("Yes. \u0301No way. So", ["Yes. \u0301No way. ", "So"]),
         ("x" * 300 + ". So it is. " + "y" * 300 + ". End", ["x" * 300 + ". So it is. " + "y" * 300 + ". End"]),
@@ -189,6 +198,8 @@ def test_steps_at_doubt() -> None:
     tokens = TokenScores((0, 2, 5, 8), (2, 5, 8, 11), (-9.0, -1.0, -5.0, -0.1), (0.0,) * 4)
     assert [(step.start, step.end) for step in split_at_doubt(text, tokens, 0.34)] == [(0, 5), (5, 11)]
     assert len(split_at_doubt(text, tokens, 0.67)) == 3
+    alike = TokenScores((0, 2, 5, 8), (2, 5, 8, 11), (-1.0,) * 4, (0.0,) * 4)
+    assert [step.start for step in split_at_doubt(text, alike, 0.34)] == [0, 2]  # of equals the first, and no more
     silent = TokenScores((0,), (11,), (None,), (None,))
     assert [(step.start, step.end) for step in split_at_doubt(text, silent, 0.5)] == [(0, 11)]
 
@@ -222,6 +233,8 @@ def test_kinds() -> None:
         "https://" * 50_000,
         "a.b" * 100_000,
         "\r\n" * 100_000,
+        "🇩" * 100_000,
+        "So.\u00a0It\u00a0is\u00a0" * 20_000,
     ],
     ids=lambda text: repr(text[:12]),
 )

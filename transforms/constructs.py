@@ -18,8 +18,8 @@ Span = tuple[int, int]
 
 # A fence at the start of a line, in a list too; the tokens of display maths; \\ so that \\[2pt] opens nothing.
 _TOKEN = re.compile(
-    r"^(?:[-*+][ \t]|\d{1,9}[.)][ \t]|[ \t])*+(?P<fence>`{3,}+|~{3,}+)"
-    r"|\\\\|(?P<math>\\\[|\\\]|\$\$|\\(?:begin|end)\{[A-Za-z]+\*?\})",
+    r"^(?:[-*+][ \t]|\d{1,9}[.)][ \t]|>|[ \t])*+(?P<fence>`{3,}+(?![^\n]*`)|~{3,}+)"
+    r"|\\\\|(?P<math>\\\[|\\\]|\$\$|\\(?:begin|end)\{[^{}\n]{1,40}\})",
     re.MULTILINE,
 )
 _REST_IS_BLANK = re.compile(r"[^\S\n]*+(?:\n|\Z)")
@@ -27,15 +27,18 @@ _CLOSERS = {"\\[": "\\]", "$$": "$$"}
 _DELIMITER_ROW = re.compile(  # |---|:-:| below a table's header
     r"^[^\S\n]*+\|?[^\S\n]*+:?-++:?[^\S\n]*+(?:\|[^\S\n]*+:?-++:?[^\S\n]*+)*+\|?[^\S\n]*+$", re.MULTILINE
 )
-_PIPED_LINES = re.compile(r"^[^\S\n]*+\|[^\n]*+(?:\n[^\S\n]*+\|[^\n]*+)++", re.MULTILINE)
-LIST_ITEM = re.compile(r"^[^\S\n]*+(?:[-*+•]|\d{1,9}[.)]|\(?[a-zA-Z][.)])[^\S\n][^\n]*+", re.MULTILINE)
+_PIPED_LINES = re.compile(r"^(?:[^\S\n]|>)*+\|[^\n]*+(?:\n(?:[^\S\n]|>)*+\|[^\n]*+)++", re.MULTILINE)
+_MARKER = r"(?:[-*+•●◦▪‣–]|(?:\*\*)?[(\[]?(?:\d{1,9}(?:\.\d{1,3})*+|[a-zA-Z]|[ivx]{1,5})[.)\]](?:\*\*)?)[^\S\n]"
+LIST_ITEM = re.compile(rf"^(?:[^\S\n]|>)*+{_MARKER}[^\n]*+", re.MULTILINE)
 _INLINE_TOKEN = re.compile(r"\\\\|(?P<open>\\\()|(?P<close>\\\))|\n")
-_GRAPHEME = regex.compile(r"\X")
+_GRAPHEME = regex.compile(
+    r"[\U0001f1e6-\U0001f1ff]{2}|\X"
+)  # flags by themselves: \X looks back at all of a run of them
 KINDS = (
-    ("code", re.compile(r"\s*(?:`{3,}|~{3,})")),
+    ("code", re.compile(r"[\s>]*(?:`{3,}(?![^\n]*`)|~{3,})")),
     ("display_math", re.compile(r"\s*(?:\\\[|\$\$|\\begin\{)")),
-    ("table", re.compile(r"\s*\|")),
-    ("list", re.compile(r"\s*(?:[-*+•]|\d+[.)])\s")),
+    ("table", re.compile(r"[\s>]*\||\s*[^\n|]{1,200}\|[^\n]{0,800}\n[^\S\n]*:?-+:?[^\S\n]*\|")),
+    ("list", re.compile(rf"[\s>]*{_MARKER}")),
 )
 
 

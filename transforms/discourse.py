@@ -25,6 +25,7 @@ CUES = Path(__file__).with_name("cues.toml")
 _OPTIONAL = re.compile(r"(?<=.)\?$")
 _MAY_END = re.compile(r"[.!?…][^\w\s]{0,4}+[^\S\n]")  # what a sentence's end inside a line looks like
 _LONG_WORD = re.compile(r"\S{200,}+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE = re.compile(r"[^\n]+")
 _PIECE_CHARS = 20_000  # more than 200, so that a piece holds a space
 _OPENING_CHARS = 80  # of a sentence: a turn is in them or nowhere
@@ -132,12 +133,15 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
         long_words = (found.span() for found in _LONG_WORD.finditer(text, *line.span()))
         for end, after in (*long_words, (line.end(), line.end())):
             while start < end:
-                cut = (
-                    end if end - start <= _PIECE_CHARS else text.rfind(" ", start + 1, start + _PIECE_CHARS) + 1 or end
-                )
-                yield start, text[start:cut]
+                cut = end if end - start <= _PIECE_CHARS else _last_space(text, start + _PIECE_CHARS)
+                yield start, _SURROGATE.sub("\ufffd", text[start:cut])  # spaCy takes no half pairs
                 start = cut
             start = after
+
+
+def _last_space(text: str, end: int) -> int:
+    """After the last white space before `end`; there is one within 200 characters, as long words are left out."""
+    return next(place for place in range(end, 0, -1) if text[place - 1].isspace())
 
 
 def _is_numbered(doc: Doc, first: int, numbered: frozenset[str]) -> bool:
@@ -146,7 +150,7 @@ def _is_numbered(doc: Doc, first: int, numbered: frozenset[str]) -> bool:
         first >= 2
         and doc[first - 1].text == "."
         and (doc[first - 2].like_num or len(doc[first - 2]) == 1)
-        and (first == 2 or doc[first - 3].lower_ in numbered or doc[first - 3].is_punct)
+        and (first == 2 or doc[first - 3].lower_ in numbered)
     )
 
 
@@ -157,8 +161,8 @@ def shortened(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The same text with straight apostrophes, as the cues have them."""
-    return text.replace("’", "'")
+    """The same text with straight apostrophes, as the cues have them, and without half surrogate pairs."""
+    return _SURROGATE.sub("\ufffd", text.replace("’", "'"))
 
 
 class SaidCues(NamedTuple):

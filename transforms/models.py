@@ -104,11 +104,13 @@ def identity(model: Any, folder: str) -> dict[str, Any]:
     if model.engine == "endpoint":  # not its address: the same model may move to another server
         about = {"extra_body": model.extra_body} if model.extra_body else {}
         return {"endpoint": model.model, "revision": model.revision, **about}
-    named = {"model": model.model, "dtype": model.dtype}
+    # Scores of a text that does not fit are those of its windows, so another window asks again.
+    window = {"max_model_len": model.max_model_len} if model.engine == "transformers" else {}
+    named = {"model": model.model, "dtype": model.dtype, **window}
     if model.model in PACKAGE_MODELS:
         return {**named, "gguf_sha256": PACKAGE_MODELS[model.model].sha256}
     if os.path.isdir(folder):
-        return {"folder_sha256": _folder_digest(Path(folder)), "dtype": model.dtype}
+        return {"folder_sha256": _folder_digest(Path(folder)), "dtype": model.dtype, **window}
     return {**named, "revision": model.revision}
 
 

@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _RESULT = re.compile(
     r"(?:=|≈|\bis\b|\bequals\b|\bgives\b|\bmakes\b|\bgets?\b|\bare\b|\bleaves\b|\bbe\b)\s*[-$€£\\({*]*(\d[\d,]*(?:\.\d+)?)"
 )
-_ANSWER = re.compile(r"\d[\d,]*(?:\.\d+)?|\b[A-J]\b")  # a number, or the letter of an option
+_OPTION = re.compile(r"\b[A-J]\b")
 _WORD = re.compile(r"[^\W\d_]{2}|\b[a-zI]\b")
 _CHOICE = re.compile(r"\W*(?:Option )?[A-J][.:)]|\W*Option [A-J]\b")
 _WORKING = re.compile(
@@ -27,8 +27,8 @@ _WORKING = re.compile(
 )
 
 
-def roles(texts: Sequence[str], question: str, response: str) -> list[str]:
-    """What each step of a trace does in it: one of ROLES.
+def roles(texts: Sequence[str], question: str, answer: str) -> list[str]:
+    """What each step of a trace does in it: one of ROLES. `answer` is the trace's final answer, or "".
 
     A sentence has the role of the first cue that fits what it works out: of those it opens with, then of those it
     holds. One without a cue sets up, if it repeats words of the question or nothing was worked out before; verifies
@@ -37,7 +37,7 @@ def roles(texts: Sequence[str], question: str, response: str) -> list[str]:
     """
     nlp = english().nlp
     with nlp.memory_zone():  # forgets the words of this trace after it
-        flow = _Flow(nlp.make_doc(shortened(question)), response)
+        flow = _Flow(nlp.make_doc(shortened(question)), answer)
         docs = (nlp(shortened(text)) for text in texts)
         return [flow.role(doc, number / len(texts)) for number, doc in enumerate(docs)]
 
@@ -56,11 +56,11 @@ class _Said(NamedTuple):
 class _Flow:
     """What is going on in a trace, from step to step."""
 
-    def __init__(self, question: Any, response: str):
+    def __init__(self, question: Any, answer: str):
         self.asked = _stems(question)
         self.given = _numbers(question.text)
         self.found: set[str] = set()  # numbers that an earlier sentence has
-        self.answer = set(_ANSWER.findall(response)[-1:])  # the response's last number or option
+        self.answer = _numbers(answer) or set(_OPTION.findall(answer)[:1])
         self.settled = False  # the final answer has been found
         self.started = False  # something has been worked out
         self.checking = False  # this step has said that it checks
@@ -115,6 +115,8 @@ class _Flow:
 
     def _cued(self, said: _Said, cues: SaidCues) -> str:
         """The role of the first cue that fits what is said, or ""."""
+        if "\\boxed" in said.text:
+            return "answer"
         firm = {"answer", "branch", "backtrack"} & {*cues.opens, *cues.holds}
         if "wording" in cues.holds and self.started and not said.new and not firm:
             return "reflect"

@@ -25,10 +25,11 @@ from pydantic import Field
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed, turn
 from transforms.types import Drop, Problem, SegmentedTrace, Step, StepScore, TraceScores
-from transforms.verify.extract import plain, stated_answer
+from transforms.verify.extract import RETRACTED, WORD, plain, stated_answer
 from transforms.verify.options import option_letter
 
 JOIN = "\n\n"  # between thinking and answer in the scored text
+MAX_CLOSING_WORDS = 6
 _STATEMENT = ("The final answer is \\boxed{", "}.")
 _PROGRAM = ("```python\n", "\n```")
 
@@ -36,7 +37,7 @@ _PROGRAM = ("```python\n", "\n```")
 class Config(BaseConfig):
     """`model` names the scorer in `models`.
 
-    `tokens: first` scores only each step's first token, in two thirds of the time: no means, sums and entropies.
+    `tokens: first` scores only each step's first token, in less time: no means, sums and entropies.
     `likelihoods` holds what is asked of the answer beside the whole thinking: prefixes, left_out.
     """
 
@@ -78,8 +79,14 @@ def requests(trace: SegmentedTrace, config: Config) -> list[ScoreRequest]:
 def final_answer(response: str, problem: Problem) -> str:
     """The answer that a response states, as it would stand in a box: an option's letter, a value without bold or "x ="; or ""."""
     found = stated_answer(response, problem.answer_kind)
-    if found is None:
+    if found is None or found.rule == RETRACTED or "\\boxed" in found.answer:  # taken back; an empty or open box
         return ""
+    if (
+        found.rule == "closing"
+        and problem.answer_kind != "text"
+        and len(WORD.findall(found.answer)) > MAX_CLOSING_WORDS
+    ):
+        return ""  # the last line of a response that states no answer
     if problem.answer_kind == "choice":
         return option_letter(found.answer, problem.options) or found.answer.strip()
     if problem.answer_kind == "code" or found.rule == "boxed":

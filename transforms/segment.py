@@ -15,6 +15,7 @@ space before its token to the new step, so that a token never lies in two steps.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, cast
@@ -26,6 +27,7 @@ from transforms.constructs import blocks, kind, outside, whole
 from transforms.discourse import opens_with_a_turn, sentence_starts
 from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed, turn
 from transforms.roles import roles
+from transforms.score import final_answer
 from transforms.types import Drop, DropReason, SegmentedTrace, Step, Trace
 
 Unit = Literal["paragraph", "sentence", "cue", "confidence"]
@@ -69,16 +71,13 @@ def split_at_doubt(text: str, tokens: TokenScores, quantile: float) -> tuple[Ste
     AdaptiveStep (arXiv 2502.13943) takes one threshold for a corpus; here it is each trace's own, so that steps do not
     depend on other traces.
     """
-    known = sorted(value for value in tokens.logprobs_nats[1:] if value is not None)
-    if not known:
-        return _steps(text, ())
-    threshold = known[max(round(quantile * len(known)) - 1, 0)]
-    doubtful = (
-        start
-        for start, value in zip(tokens.starts, tokens.logprobs_nats, strict=True)
-        if start and value is not None and value <= threshold
+    known = sorted(
+        (value, start)
+        for start, value in list(zip(tokens.starts, tokens.logprobs_nats, strict=True))[1:]
+        if value is not None and not math.isnan(value)
     )
-    return _steps(text, outside(doubtful, whole(text)))
+    doubtful = {start for _, start in known[: max(round(quantile * len(known)), 1)]}
+    return _steps(text, outside(sorted(doubtful), whole(text)))
 
 
 def segment(trace: Trace, config: Config) -> Iterator[SegmentedTrace | Drop]:
@@ -88,7 +87,7 @@ def segment(trace: Trace, config: Config) -> Iterator[SegmentedTrace | Drop]:
 
 
 def requests(trace: Trace) -> list[ScoreRequest]:
-    """What `unit: confidence` asks of the scorer: all tokens of the thinking, as `score` does."""
+    """What `unit: confidence` asks of the scorer: all tokens of the thinking, as `score` does with `tokens: all`."""
     return [turn(trace.prompt, trace.thinking)] if trace.thinking.strip() else []
 
 
@@ -110,7 +109,7 @@ def _segmented(trace: Trace, steps: tuple[Step, ...], config: Config) -> Segment
         return None
     if config.roles:
         texts = [trace.thinking[step.start : step.end] for step in steps]
-        found = roles(texts, trace.problem.question, trace.response)
+        found = roles(texts, trace.problem.question, final_answer(trace.response, trace.problem))
         steps = tuple(Step(step.start, step.end, step.kind, role) for step, role in zip(steps, found, strict=True))
     return SegmentedTrace(trace.id, trace.problem, trace.model, trace.prompt, trace.thinking, trace.response, steps)
 

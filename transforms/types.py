@@ -164,7 +164,7 @@ class Step:
     """Characters `start` to `end` of the thinking. The steps of a trace tile it.
 
     `kind` is what it begins with: prose | code | display_math | list | table. `role` is what it does: setup | derive |
-    verify | reflect | branch | backtrack | conclude | answer (`transforms.discourse`), or "" where it was not asked.
+    verify | reflect | branch | backtrack | conclude | answer (`transforms.roles`), or "" where it was not asked.
     """
 
     start: int
@@ -232,16 +232,20 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What a method decided for one step, and why."""
+    """What a method decided for one step, and why. `score` is what it ranked the step by; NaN where it ranks nothing."""
 
     step: int
     action: str
     reason: str
+    score: float = math.nan
 
 
 @dataclass(frozen=True)
 class PrunedTrace:
-    """A trace with one decision per step; `pruned` is the joined text of the kept steps."""
+    """A trace with one decision per step; `pruned` is the joined text of the kept steps.
+
+    `shortfall` says why a budget was not met, or is "".
+    """
 
     id: str
     problem: Problem
@@ -253,6 +257,7 @@ class PrunedTrace:
     steps: tuple[Step, ...]
     decisions: tuple[Decision, ...]
     pruned: str
+    shortfall: str
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,10 @@ class Tokens:
 
     @cached_property
     def read(self) -> Any:
-        """What the model has to read: prompt and text up to the token before the last wanted one, as an array."""
-        return np.array(self.head + self.ids[: self.wanted[-1] if self.wanted else 0], dtype=np.int64)
+        """What the model has to read, as an array: all of it where all is wanted, so that bfloat16 rounds as in a plain
+        pass; else up to the token before the last wanted one."""
+        everything = len(self.wanted) == len(self.ids)
+        return np.array(self.head + (self.ids if everything else self.ids[: self.wanted[-1]]), dtype=np.int64)
 
     @property
     def needed(self) -> int:
@@ -139,13 +141,15 @@ class Scorer:
 
         shared = 0 if self._read is None else min(_common(self._read, text), text.needed)
         keep = following is not None and self._shares(text, following)
+        past, self._read, self._past = self._past, None, None  # gone, should the pass fail
         if shared < MIN_SHARED:
-            self._past, shared = DynamicCache(config=self._model.config) if keep else None, 0
+            past, shared = DynamicCache(config=self._model.config) if keep else None, 0
         else:
-            self._past.crop(shared)
+            past.crop(shared)
         tokens = torch.from_numpy(text.read[None, shared:]).to(self._model.device)
-        found = self._model.get_decoder()(tokens, past_key_values=self._past, use_cache=self._past is not None)
-        self._read, self._past = (text, self._past) if keep else (None, None)
+        found = self._model.get_decoder()(tokens, past_key_values=past, use_cache=past is not None)
+        if keep:
+            self._read, self._past = text, past
         return found.last_hidden_state[0, text.needed - shared :]
 
     def _shares(self, text: Tokens, following: Tokens) -> bool:

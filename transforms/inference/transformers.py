@@ -55,12 +55,12 @@ class TransformersEngine:
                 f"transformers cannot load {model.model} from {folder}: {str(error).splitlines()[0][:300]}"
             ) from error
         self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-        self._max_model_len, self._batch_size = model.max_model_len, model.batch_size
+        positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        if positions and model.max_model_len > positions:
+            raise ModelError(f"max_model_len = {model.max_model_len}: {model.model} reads {positions} tokens at most")
+        self._name, self._max_model_len, self._batch_size = model.model, model.max_model_len, model.batch_size
+        self._scorer: Scorer | None = None
         ends = self._model.generation_config.eos_token_id
-        try:
-            self._scorer = Scorer(self._model, model.max_model_len)
-        except ValueError as error:
-            raise ModelError(f"{model.model} cannot score: {error}") from error
         self._ends = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
 
     def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Response]]:
@@ -117,10 +117,20 @@ class TransformersEngine:
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """The chat as the model's template has it; a model without one gets the messages' texts, after its BOS if it has one."""
         if self._tokenizer.chat_template is None:
-            return self._tokenizer("\n\n".join(message.content for message in messages) + "\n\n")["input_ids"]
+            ids: list[int] = self._tokenizer("\n\n".join(message.content for message in messages) + "\n\n")["input_ids"]
+            return ids[:-1] if ids[-1:] == [self._tokenizer.eos_token_id] else ids  # some end every text
         chat = [{"role": message.role, "content": message.content} for message in messages]
         prompt = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         return self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
+
+    def _made_scorer(self) -> Scorer:
+        """The scorer, made when it is first wanted: a model that only generates need not be one that can score."""
+        if self._scorer is None:
+            try:
+                self._scorer = Scorer(self._model, self._max_model_len)
+            except ValueError as error:
+                raise ModelError(f"{self._name} cannot score: {error}") from error
+        return self._scorer
 
     def _scores(self, requests: Sequence[tuple[int, ScoreRequest]]) -> Iterator[tuple[int, Response]]:
         """The scores of requests with the same messages."""
@@ -137,6 +147,16 @@ class TransformersEngine:
             found = self._tokenizer(
                 request.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
             )
+            if len(head) + len(found["input_ids"]) > self._max_model_len and len(head) > self._max_model_len // 2:
+                yield (
+                    position,
+                    Failure(
+                        "too_long",
+                        f"{len(head)} + {len(found['input_ids'])} tokens do not fit into max_model_len = {self._max_model_len}, "
+                        "and a prompt of more than half of it leaves no room for windows",
+                    ),
+                )
+                continue
             starts, ends = zip(*found["offset_mapping"], strict=True) if found["input_ids"] else ((), ())
             blank = (None,) * len(starts)
             scores = TokenScores(starts, ends, blank, blank)
@@ -144,7 +164,7 @@ class TransformersEngine:
             wanted = sorted({number for span in spans for number in scores.held(*span)})
             asked.append((position, scores, wanted))
             texts.append(Tokens(head, found["input_ids"], wanted))
-        for number, found in self._scorer.run(texts):
+        for number, found in self._made_scorer().run(texts):
             position, scores, wanted = asked[number]
             logprobs, entropies = list(scores.logprobs_nats), list(scores.entropies_nats)
             for place, logprob, entropy in zip(wanted, found.logprobs_nats, found.entropies_nats, strict=True):

@@ -1,6 +1,7 @@
 """Pruning methods: one module each, with `Config`, `NEEDS`, `VERSION` and `prune`.
 
-A method gives one decision a step. It never writes text: what is kept is the original's, byte for byte.
+NEEDS holds what a method reads beside the steps: scores, and entropies among them. A method gives one decision a step.
+It never writes text: what is kept is the original's, byte for byte.
 To add one, write its module and list it in METHODS; `prune.options.NAME` is then its Config.
 """
 
@@ -10,11 +11,19 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from transforms.configuration import Config
-from transforms.pruning import first_correct, keep_all
-from transforms.pruning.base import PruneInput, joined
+from transforms.pruning import asap, first_correct, head, keep_all, random, step_entropy, tail
+from transforms.pruning.base import PruneInput, joined, shortfall
 from transforms.types import Drop, DropReason, PrunedTrace
 
-METHODS: dict[str, ModuleType] = {"keep_all": keep_all, "first_correct": first_correct}
+METHODS: dict[str, ModuleType] = {
+    "keep_all": keep_all,
+    "first_correct": first_correct,
+    "asap": asap,
+    "step_entropy": step_entropy,
+    "random": random,
+    "head": head,
+    "tail": tail,
+}
 
 
 def prune(given: PruneInput, method: str, config: Config) -> Iterator[PrunedTrace | Drop]:
@@ -38,4 +47,5 @@ def prune(given: PruneInput, method: str, config: Config) -> Iterator[PrunedTrac
         steps=trace.steps,
         decisions=decisions,
         pruned=joined(trace.thinking, trace.steps, decisions),
+        shortfall=shortfall(given, decisions, config),
     )

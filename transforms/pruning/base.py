@@ -1,11 +1,21 @@
-"""What every pruning method gets, and how decisions become text."""
+"""What every pruning method gets, what stays whatever it says, and how decisions become text.
+
+A method that ranks steps gives an order of deletion; `within_budget` deletes down that order until the budget holds.
+Three kinds of steps are protected: the first, the last one that has the final answer, and code that the response quotes.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from transforms.types import Action, Decision, SegmentedTrace, Step, TraceScores
+from pydantic import Field
+
+from transforms.configuration import Config
+from transforms.score import final_answer
+from transforms.types import Action, Decision, SegmentedTrace, Step, StepScore, TraceScores
 
 
 class PruneInput(NamedTuple):
@@ -14,8 +24,94 @@ class PruneInput(NamedTuple):
     trace: SegmentedTrace
     scores: TraceScores | None
 
+    def step_scores(self) -> tuple[StepScore, ...]:
+        """Of each step, for a method that needs scores."""
+        assert self.scores is not None
+        return self.scores.steps
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the thinking, by its steps; for a method that needs scores."""
+        return sum(score.num_tokens for score in self.step_scores())
+
+
+class Budget(Config):
+    """How many tokens of the thinking may stay: the share `ratio` of them, or `tokens` where that is given."""
+
+    ratio: float = Field(0.5, gt=0, le=1)
+    tokens: int | None = Field(None, ge=1)
+
+    def of(self, num_tokens: int) -> int:
+        """The budget for a thinking of so many tokens."""
+        return math.floor(self.ratio * num_tokens) if self.tokens is None else min(self.tokens, num_tokens)
+
+
+class Deletion(NamedTuple):
+    """A step that may go, and the score that says so."""
+
+    step: int
+    score: float
+
+
+def within_budget(given: PruneInput, order: Sequence[Deletion], budget: int, reason: str) -> list[Decision]:
+    """Deletes steps in the given order, but for the protected ones, until no more than `budget` tokens stay."""
+    spared, scores = protected(given.trace), given.step_scores()
+    left = given.num_tokens
+    ranked = {deletion.step: deletion.score for deletion in order}
+    gone = set()
+    for step, _ in order:
+        if left <= budget:
+            break
+        if step not in spared:
+            gone.add(step)
+            left -= scores[step].num_tokens
+    return [
+        Decision(step, Action.DELETE, reason, ranked[step])
+        if step in gone
+        else Decision(step, Action.KEEP, spared.get(step, "within the budget"), ranked.get(step, math.nan))
+        for step in range(len(scores))
+    ]
+
+
+def shortfall(given: PruneInput, decisions: Sequence[Decision], config: Config) -> str:
+    """Why more tokens stay than the budget holds, or ""."""
+    if not isinstance(config, Budget):
+        return ""
+    kept = sum(given.step_scores()[one.step].num_tokens for one in decisions if one.action == Action.KEEP)
+    budget = config.of(given.num_tokens)
+    return f"{kept} tokens stay where {budget} may: those of protected steps" if kept > budget else ""
+
+
+def protected(trace: SegmentedTrace) -> dict[int, str]:
+    """The steps that no ranking may delete, and why."""
+    texts = [trace.thinking[step.start : step.end] for step in trace.steps]
+    spared = {
+        number: "code that the response quotes"
+        for number, (step, text) in enumerate(zip(trace.steps, texts, strict=True))
+        if step.kind == "code" and (body := _body(text)) and body in trace.response
+    }
+    if (last := _last_with(final_answer(trace.response, trace.problem), texts)) is not None:
+        spared[last] = "has the final answer"
+    if texts:
+        spared[0] = "the first step"
+    return spared
+
 
 def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision]) -> str:
     """The kept steps' text, in order, byte for byte."""
     kept = {decision.step for decision in decisions if decision.action == Action.KEEP}
     return "".join(thinking[step.start : step.end] for number, step in enumerate(steps) if number in kept)
+
+
+def _last_with(answer: str, texts: Sequence[str]) -> int | None:
+    """The last text that has the answer as a word of its own."""
+    if not answer:
+        return None
+    pattern = re.compile(rf"(?<![\w.]){re.escape(answer)}(?!\w|\.\d)")
+    return next((number for number in reversed(range(len(texts))) if pattern.search(texts[number])), None)
+
+
+def _body(code: str) -> str:
+    """What is between a fence's first line and its last."""
+    lines = code.strip().splitlines()
+    return "\n".join(lines[1:-1] if len(lines) > 2 else []).strip()

@@ -1,0 +1,38 @@
+"""Deletes the steps with the lowest entropy (step entropy, arXiv 2508.03346).
+
+H(s) = Σ over the tokens of s of the entropy of the scorer's distribution, in nats, from full distributions where
+`TraceScores.entropy` is exact, else their lower bound. The paper deletes 80 % of the steps, lowest first; `steps` is
+that share. With `steps: null` the steps go until a budget of tokens holds, to compare with other methods. The paper may
+leave "[SKIP]" in their place; we do not: what stays is the original's text.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field
+
+from transforms.pruning.base import Budget, Deletion, PruneInput, within_budget
+from transforms.types import Decision
+
+VERSION = "1"
+NEEDS = frozenset({"scores", "entropies"})
+
+
+class Config(Budget):
+    """`steps`: the share of the steps to delete; null: until the budget of tokens holds."""
+
+    steps: float | None = Field(0.8, gt=0, lt=1)
+
+    def of(self, num_tokens: int) -> int:
+        """The budget of tokens; all of them where it is the share of steps that counts."""
+        return super().of(num_tokens) if self.steps is None else num_tokens
+
+
+def prune(given: PruneInput, config: Config) -> list[Decision]:
+    """DELETE the lowest entropies, in order."""
+    ranked = [Deletion(step, score.sum_entropy_nats) for step, score in enumerate(given.step_scores())]
+    order = sorted(ranked, key=lambda deletion: (math.isnan(deletion.score), deletion.score, deletion.step))
+    if config.steps is None:
+        return within_budget(given, order, config.of(given.num_tokens), "low entropy")
+    return within_budget(given, order[: math.floor(config.steps * len(order))], 0, "low entropy")

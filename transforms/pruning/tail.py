@@ -1,0 +1,17 @@
+"""Keeps the last steps, as many as the budget holds: a baseline. It is a strong one wherever the answer is only asked for,
+since the end restates it (see the re-check's masked support; arXiv 2508.05988 compares with truncation)."""
+
+from __future__ import annotations
+
+from transforms.pruning.base import Budget as Config
+from transforms.pruning.base import Deletion, PruneInput, within_budget
+from transforms.types import Decision
+
+VERSION = "1"
+NEEDS = frozenset({"scores"})
+
+
+def prune(given: PruneInput, config: Config) -> list[Decision]:
+    """DELETE from the first step on."""
+    order = [Deletion(step, float(step)) for step in range(len(given.trace.steps))]
+    return within_budget(given, order, config.of(given.num_tokens), "too early in the thinking")
