@@ -277,7 +277,7 @@ def test_a_text_without_a_prompt(folder: Path) -> None:
 
 def test_too_long_a_prompt_and_no_text(folder: Path) -> None:
     engine = load(make(folder, "llama"), max_model_len=32)
-    long = "2 + 3 " * 3
+    long = "2 + 3 " * 4
     asked = [
         request("5", prompt="word " * 40),
         request(""),
