@@ -288,4 +288,4 @@ def test_too_long_a_prompt_and_no_text(folder: Path) -> None:
     answers = dict(engine.run(asked))
     assert [getattr(answers[number], "kind", None) for number in range(5)] == ["too_long", None, None, None, "too_long"]
     assert answers[1] == TokenScores((), (), (), ())
-    assert "leaves no room for windows" in answers[4].message
+    assert "leave no room for windows" in answers[4].message

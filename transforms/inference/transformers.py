@@ -135,27 +135,18 @@ class TransformersEngine:
     def _scores(self, requests: Sequence[tuple[int, ScoreRequest]]) -> Iterator[tuple[int, Response]]:
         """The scores of requests with the same messages."""
         head = self._prompt_ids(requests[0][1].messages)
-        if len(head) > self._max_model_len // 2:
-            for position, _ in requests:
-                yield (
-                    position,
-                    Failure("too_long", f"a prompt of {len(head)} tokens, max_model_len is {self._max_model_len}"),
-                )
-            return
         asked, texts = [], []
         for position, request in requests:
             found = self._tokenizer(
                 request.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
             )
-            if len(head) + len(found["input_ids"]) > self._max_model_len and len(head) > self._max_model_len // 2:
-                yield (
-                    position,
-                    Failure(
-                        "too_long",
-                        f"{len(head)} + {len(found['input_ids'])} tokens do not fit into max_model_len = {self._max_model_len}, "
-                        "and a prompt of more than half of it leaves no room for windows",
-                    ),
+            num_tokens = len(head) + len(found["input_ids"])
+            if num_tokens > self._max_model_len and len(head) > self._max_model_len // 2:
+                message = (
+                    f"{num_tokens} tokens, max_model_len is {self._max_model_len}, "
+                    f"and the prompt's {len(head)}, more than half of it, leave no room for windows"
                 )
+                yield position, Failure("too_long", message)
                 continue
             starts, ends = zip(*found["offset_mapping"], strict=True) if found["input_ids"] else ((), ())
             blank = (None,) * len(starts)
