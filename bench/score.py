@@ -135,8 +135,13 @@ def _status(name: str) -> float:
 def main() -> None:
     """Prints the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a folder with a model of transformers")
+    parser.add_argument(
+        "model", nargs="?", default="data/models/qwen2.5-coder-0.5b-instruct", help="a folder of transformers"
+    )
     parser.add_argument("--traces", type=int, default=40)
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, default=list(WAYS), help="only these, without the peak memory"
+    )
     parser.add_argument("--peak", choices=WAYS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
@@ -148,21 +153,34 @@ def main() -> None:
     looked_at = [
         pair for _, text in traces for pair in zip(published_places(engine, text), places(engine, text), strict=True)
     ]
-    seconds = dict.fromkeys(WAYS, 0.0)
+    seconds = dict.fromkeys(given.ways, 0.0)
     num_tokens = sum(len(engine._tokenizer(text, add_special_tokens=False)["input_ids"]) for _, text in traces)
     full_logits(engine, *traces[0])
-    names = list(WAYS)
+    names = list(given.ways)
     for number, (prompt, text) in enumerate(traces):
         for name in names[number % len(names) :] + names[: number % len(names)]:
             started = time.perf_counter()
             WAYS[name](engine, prompt, text)
             seconds[name] += time.perf_counter() - started
     speeds = {name: round(num_tokens / spent, 1) for name, spent in seconds.items()}
+    whole = len(names) == len(WAYS)
     command = [sys.executable, __file__, given.model, "--peak"]
     mebibytes = {
         name: round(float(subprocess.run([*command, name], capture_output=True, text=True, check=True).stdout))
         for name in ("full_logits", "full_log_softmax", "first_tokens", "all_tokens")
+        if whole
     }
+    ratios = {
+        f"{one}_to_{other}": round(speeds[one] / speeds[other], 3)
+        for one, other in (
+            ("first_tokens", "published"),
+            ("all_tokens", "full_logits"),
+            ("all_tokens", "full_log_softmax"),
+        )
+        if one in speeds and other in speeds
+    }
+    if whole:
+        ratios["peak_of_all_tokens_to_full_logits"] = round(mebibytes["all_tokens"] / mebibytes["full_logits"], 3)
     print(
         json.dumps(
             {
@@ -172,11 +190,8 @@ def main() -> None:
                 "steps": len(looked_at),
                 "steps_whose_first_token_the_published_code_misses": sum(one != other for one, other in looked_at),
                 "tokens_per_second": speeds,
-                "first_tokens_to_published": round(speeds["first_tokens"] / speeds["published"], 3),
-                "all_tokens_to_full_logits": round(speeds["all_tokens"] / speeds["full_logits"], 3),
-                "all_tokens_to_full_log_softmax": round(speeds["all_tokens"] / speeds["full_log_softmax"], 3),
                 "peak_mib_above_weights_at_8192_tokens": mebibytes,
-                "peak_to_full_logits": round(mebibytes["all_tokens"] / mebibytes["full_logits"], 3),
+                **ratios,
             }
         )
     )
