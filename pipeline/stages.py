@@ -178,7 +178,7 @@ def _engine(plan: Plan, context: Context) -> EngineHandler | None:
 
     model = context.params.models[plan.ask]
     folder = models.resolve(model.model, context.paths.models) if has_weights(model) else ""
-    cache = Cache(context.paths.cache, models.identity(model, folder))
+    cache = Cache(context.paths.cache, models.identity(model, folder, scores=plan.stage != "generate"))
     return EngineHandler(model, folder, cache, plan.label, plan.rows, plan.requests_per_row, plan.job.again)
 
 

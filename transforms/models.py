@@ -97,15 +97,15 @@ def resolve(model: str, models_folder: str) -> str:
     return os.path.abspath(folder)
 
 
-def identity(model: Any, folder: str) -> dict[str, Any]:
-    """What tells a model from others in the cache: its checksum or revision, and its dtype."""
+def identity(model: Any, folder: str, scores: bool = False) -> dict[str, Any]:
+    """What tells a model from others in the cache: its checksum or revision, its dtype; where it scores, its window."""
     if model.engine == "fake":
         return {"fake": {"accuracy": model.accuracy} | ({"replies": list(model.replies)} if model.replies else {})}
     if model.engine == "endpoint":  # not its address: the same model may move to another server
         about = {"extra_body": model.extra_body} if model.extra_body else {}
         return {"endpoint": model.model, "revision": model.revision, **about}
     # Scores of a text that does not fit are those of its windows, so another window asks again.
-    window = {"max_model_len": model.max_model_len} if model.engine == "transformers" else {}
+    window = {"max_model_len": model.max_model_len} if scores and model.engine == "transformers" else {}
     named = {"model": model.model, "dtype": model.dtype, **window}
     if model.model in PACKAGE_MODELS:
         return {**named, "gguf_sha256": PACKAGE_MODELS[model.model].sha256}
