@@ -58,7 +58,7 @@ def _steps(file: str, id: str, unit: Any) -> dict[tuple[int, int], tuple[str, st
     parts = split_thinking(row["response"], "auto")
     assert isinstance(parts, Parts)
     steps = split_steps(parts.thinking, unit)
-    texts = [parts.thinking[step.start : step.end] for step in steps]
+    texts = [step.text(parts.thinking) for step in steps]
     problem = Problem(id, "", "", row["question"], row["reference_answer"], _kind(file), "")
     found = roles(texts, row["question"], final_answer(parts.response, problem))
     return {(step.start, step.end): pair for step, pair in zip(steps, zip(texts, found, strict=True), strict=True)}

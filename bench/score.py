@@ -23,14 +23,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from transforms.inference.engine import ScoreRequest, TokenScores, TransformersModel, turn
+from transforms.inference.engine import TokenScores, TransformersModel, turn
 from transforms.inference.transformers import TransformersEngine
+from transforms.score import first_visible
 from transforms.segment import split_steps
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -73,7 +75,7 @@ def places(engine: Any, text: str) -> list[int]:
     found = engine._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     starts, ends = zip(*found["offset_mapping"], strict=True)
     held = TokenScores(starts, ends, (), ()).held
-    visible = [len(text) - len(text[step.start :].lstrip()) for step in split_steps(text)[1:]]
+    visible = [first_visible(text, step) for step in split_steps(text)[1:]]
     return [held(place, place + 1)[0] for place in visible]
 
 
@@ -90,14 +92,14 @@ def full_log_softmax(engine: Any, prompt: str, text: str) -> None:
 
 def ours(engine: Any, prompt: str, text: str, spans: Any = None) -> None:
     """Through the engine."""
-    asked = ScoreRequest(turn(prompt, text).messages, text, spans)
-    ((_, found),) = engine.run([asked])
+    ((_, found),) = engine.run([replace(turn(prompt, text), spans=spans)])
     assert isinstance(found, TokenScores)
 
 
 def first_tokens(engine: Any, prompt: str, text: str) -> None:
     """Only the first token of each step."""
-    ours(engine, prompt, text, tuple((step.start, step.start + 1) for step in split_steps(text)))
+    visible = [first_visible(text, step) for step in split_steps(text)]
+    ours(engine, prompt, text, tuple((place, place + 1) for place in visible))
 
 
 WAYS: dict[str, Callable[[Any, str, str], None]] = {
@@ -148,39 +150,13 @@ def main() -> None:
     if given.peak:
         print(peak(given.model, given.peak, 8192))
         return
-    engine = load(given.model)
-    traces = read(given.traces)
+    engine, traces, whole = load(given.model), read(given.traces), len(given.ways) == len(WAYS)
     looked_at = [
         pair for _, text in traces for pair in zip(published_places(engine, text), places(engine, text), strict=True)
     ]
-    seconds = dict.fromkeys(given.ways, 0.0)
     num_tokens = sum(len(engine._tokenizer(text, add_special_tokens=False)["input_ids"]) for _, text in traces)
-    full_logits(engine, *traces[0])
-    names = list(given.ways)
-    for number, (prompt, text) in enumerate(traces):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
-            started = time.perf_counter()
-            WAYS[name](engine, prompt, text)
-            seconds[name] += time.perf_counter() - started
-    speeds = {name: round(num_tokens / spent, 1) for name, spent in seconds.items()}
-    whole = len(names) == len(WAYS)
-    command = [sys.executable, __file__, given.model, "--peak"]
-    mebibytes = {
-        name: round(float(subprocess.run([*command, name], capture_output=True, text=True, check=True).stdout))
-        for name in ("full_logits", "full_log_softmax", "first_tokens", "all_tokens")
-        if whole
-    }
-    ratios = {
-        f"{one}_to_{other}": round(speeds[one] / speeds[other], 3)
-        for one, other in (
-            ("first_tokens", "published"),
-            ("all_tokens", "full_logits"),
-            ("all_tokens", "full_log_softmax"),
-        )
-        if one in speeds and other in speeds
-    }
-    if whole:
-        ratios["peak_of_all_tokens_to_full_logits"] = round(mebibytes["all_tokens"] / mebibytes["full_logits"], 3)
+    speeds = {name: round(num_tokens / spent, 1) for name, spent in seconds_of(engine, traces, given.ways).items()}
+    mebibytes = peaks(given.model) if whole else {}
     print(
         json.dumps(
             {
@@ -191,10 +167,44 @@ def main() -> None:
                 "steps_whose_first_token_the_published_code_misses": sum(one != other for one, other in looked_at),
                 "tokens_per_second": speeds,
                 "peak_mib_above_weights_at_8192_tokens": mebibytes,
-                **ratios,
+                **ratios(speeds, mebibytes),
             }
         )
     )
+
+
+def seconds_of(engine: Any, traces: list[tuple[str, str]], names: list[str]) -> dict[str, float]:
+    """What each way takes for all traces: each trace in all ways before the next one, in turns."""
+    seconds = dict.fromkeys(names, 0.0)
+    full_logits(engine, *traces[0])
+    for number, (prompt, text) in enumerate(traces):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            started = time.perf_counter()
+            WAYS[name](engine, prompt, text)
+            seconds[name] += time.perf_counter() - started
+    return seconds
+
+
+def peaks(folder: str) -> dict[str, int]:
+    """Peak memory above the weights in MiB, each in a process of its own."""
+    command = [sys.executable, __file__, folder, "--peak"]
+    return {
+        name: round(float(subprocess.run([*command, name], capture_output=True, text=True, check=True).stdout))
+        for name in ("full_logits", "full_log_softmax", "first_tokens", "all_tokens")
+    }
+
+
+def ratios(speeds: dict[str, float], mebibytes: dict[str, int]) -> dict[str, float]:
+    """Those that matter, of what was measured."""
+    pairs = (("first_tokens", "published"), ("all_tokens", "full_logits"), ("all_tokens", "full_log_softmax"))
+    found = {
+        f"{one}_to_{other}": round(speeds[one] / speeds[other], 3)
+        for one, other in pairs
+        if one in speeds and other in speeds
+    }
+    if mebibytes:
+        found["peak_of_all_tokens_to_full_logits"] = round(mebibytes["all_tokens"] / mebibytes["full_logits"], 3)
+    return found
 
 
 if __name__ == "__main__":

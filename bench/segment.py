@@ -43,7 +43,7 @@ def speed(rows: list[dict[str, Any]], work: Callable[[dict[str, Any]], Any]) -> 
 def told(row: dict[str, Any]) -> list[str]:
     """The roles of the paragraphs."""
     text = row["response"]
-    return roles([text[step.start : step.end] for step in split_steps(text)], row["question"], "")
+    return roles([step.text(text) for step in split_steps(text)], row["question"], "")
 
 
 def main() -> None:

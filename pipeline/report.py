@@ -217,7 +217,7 @@ def _steps(
 ) -> list[dict[str, Any]]:
     return [
         {
-            "text": thinking[step.start : step.end].strip("\n"),
+            "text": step.text(thinking).strip("\n"),
             "kept": decision.action == "keep" or status != "passed",
             "reason": decision.reason,
         }

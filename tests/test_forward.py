@@ -181,6 +181,14 @@ def test_only_the_tokens_of_spans(folder: Path) -> None:
         assert value is None or value == pytest.approx(everything.logprobs_nats[number], abs=1e-5)
 
 
+def test_spans_that_hold_no_token(folder: Path) -> None:
+    engine = load(make(folder, "llama"))
+    nothing, something = ask(engine, request(TEXTS[0], ((900, 901),)), request(TEXTS[0]))
+    assert nothing.starts == something.starts
+    assert set(nothing.logprobs_nats) == {None}
+    assert None not in something.logprobs_nats
+
+
 def test_never_all_logits_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = load(make(folder, "llama"))
     rows: list[int] = []

@@ -3,8 +3,8 @@ r"""What must stay whole in a text: code fences, display maths, tables, first li
     "Then \[\nx = 1\n\n\] and" → blocks: [(5, 16)], from the \[ to the \]
 
 Everything is a list of spans (start, end) of characters, in order; a cut strictly inside one is not allowed. What is
-never closed ends with the text. Each function is one pass of a regular expression without backtracking: time is linear
-in the text, whatever the text.
+never closed ends with the text. Each function is a pass of regular expressions that do not backtrack, or by no more than
+a bounded number of characters: time is linear in the text, whatever the text.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ _DELIMITER_ROW = re.compile(  # |---|:-:| below a table's header
 )
 _PIPED_LINES = re.compile(r"^(?:[^\S\n]|>)*+\|[^\n]*+(?:\n(?:[^\S\n]|>)*+\|[^\n]*+)++", re.MULTILINE)
 _MARKER = r"(?:[-*+•●◦▪‣–]|(?:\*\*)?[(\[]?(?:\d{1,9}(?:\.\d{1,3})*+|[a-zA-Z]|[ivx]{1,5})[.)\]](?:\*\*)?)[^\S\n]"
-LIST_ITEM = re.compile(rf"^(?:[^\S\n]|>)*+{_MARKER}[^\n]*+", re.MULTILINE)
+_LIST_ITEM = re.compile(rf"^(?:[^\S\n]|>)*+{_MARKER}[^\n]*+", re.MULTILINE)
 _INLINE_TOKEN = re.compile(r"\\\\|(?P<open>\\\()|(?P<close>\\\))|\n")
-_GRAPHEME = regex.compile(
-    r"[\U0001f1e6-\U0001f1ff]{2}|\X"
-)  # flags by themselves: \X looks back at all of a run of them
-KINDS = (
+# Flags by themselves: \X looks back at all of a run of them.
+_GRAPHEME = regex.compile(r"[\U0001f1e6-\U0001f1ff]{2}|\X")
+_KINDS = (
     ("code", re.compile(r"[\s>]*(?:`{3,}(?![^\n]*`)|~{3,})")),
     ("display_math", re.compile(r"\s*(?:\\\[|\$\$|\\begin\{)")),
     ("table", re.compile(r"[\s>]*\||\s*[^\n|]{1,200}\|[^\n]{0,800}\n[^\S\n]*:?-+:?[^\S\n]*\|")),
@@ -73,7 +72,7 @@ def blocks(text: str) -> Iterator[Span]:
 def whole(text: str) -> list[Span]:
     """All that a cut inside a paragraph must not touch: blocks, tables, list items' first lines, inline maths, graphemes."""
     spans = [*blocks(text), *_tables(text), *_inline_maths(text)]
-    spans += [found.span() for found in LIST_ITEM.finditer(text)]
+    spans += [found.span() for found in _LIST_ITEM.finditer(text)]
     if not text.isascii() or "\r\n" in text:
         spans += [found.span() for found in _GRAPHEME.finditer(text) if found.end() - found.start() > 1]
     return sorted(spans)
@@ -102,7 +101,7 @@ def construct_start(text: str, position: int) -> int:
 
 def kind(text: str, start: int) -> str:
     """What the step that starts at `start` begins with: prose | code | display_math | list | table."""
-    return next((name for name, pattern in KINDS if pattern.match(text, start)), "prose")
+    return next((name for name, pattern in _KINDS if pattern.match(text, start)), "prose")
 
 
 def _inline_maths(text: str) -> Iterator[Span]:

@@ -166,7 +166,7 @@ def plain(text: str) -> str:
 
 
 class SaidCues(NamedTuple):
-    """The names of the cues that a sentence opens with, and of those it holds, in the file's order."""
+    """The names of the cues that a sentence opens with, and of those it holds, in no order."""
 
     opens: list[str]
     holds: list[str]

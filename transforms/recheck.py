@@ -22,8 +22,8 @@ from pydantic import Field
 
 from transforms import verify
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed, turn
-from transforms.score import Likelihood, answer_request, final_answer, likelihood
+from transforms.inference.engine import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
+from transforms.score import UNKNOWN, answer_request, final_answer, likelihood
 from transforms.traces import Unparsable, split_thinking
 from transforms.types import Drop, Outcome, PrunedTrace, RecheckedTrace
 from transforms.verify import checkable, judge_response
@@ -51,13 +51,11 @@ def recheck(
     trace: PrunedTrace, exchanges: list[Exchange], config: Config, judging: verify.Config = JUDGING
 ) -> Iterator[RecheckedTrace | Drop]:
     """The trace with what goes on (`final`), or a drop if the scorer could not read it. `judging` is how it is verified."""
-    for exchange in exchanges:
-        if isinstance(exchange.response, Failure):
-            yield failed(trace.id, "recheck", exchange.response)
-            return
+    if failure := first_failure(exchanges):
+        yield failed(trace.id, "recheck", failure)
+        return
     before, after = (cast("TokenScores", exchange.response) for exchange in exchanges[:2])
-    unknown = Likelihood(math.nan, 0)
-    answers = [likelihood(exchange) for exchange in exchanges[2:]] or [unknown, unknown]
+    answers = [likelihood(exchange) for exchange in exchanges[2:]] or [UNKNOWN, UNKNOWN]
     loglik_before, loglik_after = (answer.per_token for answer in answers)
     num_before, num_pruned = len(before.starts), len(after.starts)
     outcome = outcome_of(trace, judging)

@@ -129,7 +129,8 @@ class _Flow:
             "conclude": self.weighing or not ("conclude" in cues.holds or closes or settles),
         }
         cued = [*sorted(cues.opens, key=_rank), *sorted(cues.holds, key=_rank)]
-        role = next((role for role in sorted(cued, key="answer".__ne__) if not unfit.get(role)), "")
+        cued.sort(key=lambda role: role != "answer")  # that comes first wherever it stands
+        role = next((role for role in cued if not unfit.get(role)), "")
         if said.text.endswith(":") and not said.new and not self.weighing:
             leads_in = role in ("", "derive", "reflect", "conclude") or (role == "verify" and not self.settled)
             return "setup" if leads_in else role

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple, cast
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed, turn
+from transforms.inference.engine import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
 from transforms.types import Drop, Problem, SegmentedTrace, Step, StepScore, TraceScores
 from transforms.verify.extract import RETRACTED, WORD, plain, stated_answer
 from transforms.verify.options import option_letter
@@ -58,11 +58,14 @@ class Likelihood(NamedTuple):
         return self.sum_nats / self.num_tokens if self.num_tokens else math.nan
 
 
+UNKNOWN = Likelihood(math.nan, 0)
+
+
 def requests(trace: SegmentedTrace, config: Config) -> list[ScoreRequest]:
     """The thinking; the answer after it; and as `config.likelihoods` says, after each prefix and without each step."""
     thinking, spans = trace.thinking, None
     if config.tokens == "first":
-        spans = tuple((place, place + 1) for place in (_first_visible(thinking, step) for step in trace.steps))
+        spans = tuple((place, place + 1) for place in (first_visible(thinking, step) for step in trace.steps))
     asked = [replace(turn(trace.prompt, thinking), spans=spans)]
     answer = final_answer(trace.response, trace.problem)
     if not answer:
@@ -105,7 +108,7 @@ def likelihood(exchange: Exchange) -> Likelihood:
     """That of the answer, from the scorer's answer to `answer_request`."""
     request, tokens = cast("ScoreRequest", exchange.request), exchange.response
     if not isinstance(tokens, TokenScores):
-        return Likelihood(math.nan, 0)
+        return UNKNOWN
     ((start, end),) = request.spans or ((0, len(request.text)),)
     found = [
         value for value in (tokens.logprobs_nats[number] for number in tokens.held(start, end)) if value is not None
@@ -115,14 +118,12 @@ def likelihood(exchange: Exchange) -> Likelihood:
 
 def score(trace: SegmentedTrace, exchanges: list[Exchange], config: Config, model: str) -> Iterator[TraceScores | Drop]:
     """The scores of one trace from the scorer's answers to `requests`, or a drop with the scorer's reason."""
-    tokens = exchanges[0].response
-    failures = [exchange.response for exchange in exchanges if isinstance(exchange.response, Failure)]
-    if failures:
-        yield failed(trace.id, "score", failures[0])
+    if failure := first_failure(exchanges):
+        yield failed(trace.id, "score", failure)
         return
-    assert isinstance(tokens, TokenScores)
+    tokens = cast("TokenScores", exchanges[0].response)
     answers = [likelihood(exchange) for exchange in exchanges[1:]]
-    whole = answers[0] if answers else Likelihood(math.nan, 0)
+    whole = answers[0] if answers else UNKNOWN
     others = [answer.sum_nats for answer in answers[1:]]
     num_steps = len(trace.steps)
     num_prefixes = num_steps if "prefixes" in config.likelihoods and others else 0
@@ -144,7 +145,7 @@ def score_step(thinking: str, step: Step, tokens: TokenScores) -> StepScore:
     """The scores of the characters `step.start` to `step.end`. What was not asked for, or has no tokens, is NaN."""
     first, last = bisect_left(tokens.starts, step.start), bisect_left(tokens.starts, step.end)
     surprisals = [math.nan if value is None else -value for value in tokens.logprobs_nats[first:last]]
-    visible = _first_visible(thinking, step)
+    visible = first_visible(thinking, step)
     heads = tokens.held(visible, visible + 1)  # a character of several bytes may be several tokens: the first of them
     head = tokens.logprobs_nats[heads[0]] if heads else None
     lower = _sum(tokens.entropies_nats[first:last])
@@ -162,6 +163,7 @@ def _sum(values: Sequence[float | None]) -> float:
     return math.fsum(math.nan if value is None else value for value in values)
 
 
-def _first_visible(thinking: str, step: Step) -> int:
-    text = thinking[step.start : step.end]
+def first_visible(thinking: str, step: Step) -> int:
+    """The step's first character that is not white space."""
+    text = step.text(thinking)
     return step.start + len(text) - len(text.lstrip())

@@ -25,7 +25,7 @@ from pydantic import Field
 from transforms.configuration import Config as BaseConfig
 from transforms.constructs import blocks, kind, outside, whole
 from transforms.discourse import opens_with_a_turn, sentence_starts
-from transforms.inference.engine import Exchange, Failure, ScoreRequest, TokenScores, failed, turn
+from transforms.inference.engine import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
 from transforms.roles import roles
 from transforms.score import final_answer
 from transforms.types import Drop, DropReason, SegmentedTrace, Step, Trace
@@ -39,7 +39,7 @@ _DISPLAY_MATHS = ("\\[", "\\]", "$$")  # a line of it goes on with the sentence
 
 
 class Config(BaseConfig):
-    """`unit` is what a step is; `roles`: say what each does (costs a second for each megabyte).
+    """`unit` is what a step is; `roles`: say what each does (2.5 seconds for each megabyte).
 
     `confidence_quantile`: with `unit: confidence`, the share of a trace's tokens that begin a step; AdaptiveStep's is 2 %.
     """
@@ -96,10 +96,10 @@ def segment_at_doubt(trace: Trace, exchanges: list[Exchange], config: Config) ->
     if not exchanges:
         yield _empty(trace)
         return
-    tokens = cast("TokenScores | Failure", exchanges[0].response)
-    if isinstance(tokens, Failure):
-        yield failed(trace.id, "segment", tokens)
+    if failure := first_failure(exchanges):
+        yield failed(trace.id, "segment", failure)
         return
+    tokens = cast("TokenScores", exchanges[0].response)
     steps = split_at_doubt(trace.thinking, tokens, config.confidence_quantile)
     yield _segmented(trace, steps, config) or _empty(trace)
 
@@ -108,7 +108,7 @@ def _segmented(trace: Trace, steps: tuple[Step, ...], config: Config) -> Segment
     if not trace.thinking.strip():
         return None
     if config.roles:
-        texts = [trace.thinking[step.start : step.end] for step in steps]
+        texts = [step.text(trace.thinking) for step in steps]
         found = roles(texts, trace.problem.question, final_answer(trace.response, trace.problem))
         steps = tuple(Step(step.start, step.end, step.kind, role) for step, role in zip(steps, found, strict=True))
     return SegmentedTrace(trace.id, trace.problem, trace.model, trace.prompt, trace.thinking, trace.response, steps)

@@ -172,6 +172,10 @@ class Step:
     kind: str
     role: str = ""
 
+    def text(self, thinking: str) -> str:
+        """What the step says."""
+        return thinking[self.start : self.end]
+
 
 @dataclass(frozen=True)
 class SegmentedTrace:

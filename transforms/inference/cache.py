@@ -138,11 +138,11 @@ def parse(path: str, data: bytes) -> Entry | Damaged:
 
 def _is_typed(response: Completion | TokenScores) -> bool:
     if isinstance(response, TokenScores):
-        *values, upper, num_windows = asdict(response).values()
+        values = (response.starts, response.ends, response.logprobs_nats, response.entropies_nats)
         return (
             all(isinstance(value, tuple) and len(value) == len(response.starts) for value in values)
-            and len(upper) in (0, len(response.starts))
-            and isinstance(num_windows, int)
+            and len(response.entropies_upper_nats) in (0, len(response.starts))
+            and isinstance(response.num_windows, int)
         )
     texts, counts = (
         (response.text, response.finish_reason, response.reasoning),

@@ -33,6 +33,7 @@ from transforms.inference.engine import (
     Request,
     Response,
     ScoreRequest,
+    chat,
     finish_reason,
 )
 from transforms.inference.structured import in_prompt, without_fence
@@ -70,6 +71,7 @@ class EndpointEngine:
         self._stopped: Exception | None = None
         self._unreachable_since: float | None = None
         self._knows_schemas = True
+        self._where = f"{model.model} at {model.base_url}"
 
     def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Response]]:
         """Completions and scores in the order in which they arrive."""
@@ -143,9 +145,8 @@ class EndpointEngine:
                             raise
         except (TimeoutError, _AgainError):
             if last.kind == "bad_response" and not self._num_answers:
-                where = f"{self._model.model} at {self._model.base_url}"
                 raise ModelError(
-                    f"{where} does not answer as OpenAI's chat completions do ({last.message}): fix base_url"
+                    f"{self._where} does not answer as OpenAI's chat completions do ({last.message}): fix base_url"
                 ) from None
             return last
         raise AssertionError("an attempt returns or raises")
@@ -210,9 +211,8 @@ class EndpointEngine:
         if isinstance(request, ScoreRequest):
             scores = prompt_logprobs.parse(content, request)
             if scores is None:
-                where = f"{self._model.model} at {self._model.base_url}"
                 raise ModelError(
-                    f"{where} gives no log-probabilities of prompts, as vLLM's server does: it cannot score"
+                    f"{self._where} gives no log-probabilities of prompts, as vLLM's server does: it cannot score"
                 )
             self._num_answers += 1
             return scores
@@ -236,7 +236,7 @@ class EndpointEngine:
 
     def _refused(self, reply: httpx.Response, message: str, code: str) -> Failure:
         """What is wrong with one request. Raises _AgainError or ModelError for all else."""
-        status, where = reply.status_code, f"{self._model.model} at {self._model.base_url}"
+        status, where = reply.status_code, self._where
         message = self._clean(message)
         if reply.is_success:  # some gateways put the error into a good answer
             status = int(code) if code.isdecimal() else 500
@@ -264,7 +264,7 @@ class EndpointEngine:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._model.model,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+            "messages": chat(request.messages),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             self._model.max_tokens_key: sampling.max_tokens,

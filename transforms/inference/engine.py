@@ -42,6 +42,11 @@ class Sampling(Config):
         return values if self.logprobs else {key: value for key, value in values.items() if key != "logprobs"}
 
 
+def chat(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages as JSON values, as OpenAI's API and chat templates take them."""
+    return [asdict(message) for message in messages]
+
+
 @dataclass(frozen=True)
 class GenerateRequest:
     """Asks for one completion. `sample` tells the k requests for the same messages apart.
@@ -56,7 +61,7 @@ class GenerateRequest:
 
     def content(self) -> dict[str, Any]:
         """All that the answer depends on, as JSON values."""
-        messages = [asdict(message) for message in self.messages]
+        messages = chat(self.messages)
         content = {"kind": "generate", "messages": messages, "sampling": self.sampling.content(), "sample": self.sample}
         return content | ({"schema": json.loads(self.schema)} if self.schema else {})
 
@@ -74,8 +79,13 @@ class ScoreRequest:
 
     def content(self) -> dict[str, Any]:
         """All that the answer depends on, as JSON values."""
-        content = {"kind": "score", "messages": [asdict(message) for message in self.messages], "text": self.text}
+        content = {"kind": "score", "messages": chat(self.messages), "text": self.text}
         return content | ({} if self.spans is None else {"spans": [list(span) for span in self.spans]})
+
+    def wanted(self, tokens: TokenScores) -> list[int]:
+        """Which tokens of the text are asked for, in order."""
+        spans = ((0, len(self.text)),) if self.spans is None else self.spans
+        return sorted({number for span in spans for number in tokens.held(*span)})
 
 
 def turn(prompt: str, text: str) -> ScoreRequest:
@@ -173,6 +183,11 @@ class Exchange(NamedTuple):
 
     request: Request
     response: Response
+
+
+def first_failure(exchanges: Sequence[Exchange]) -> Failure | None:
+    """The first failure among what came back, or None."""
+    return next((one.response for one in exchanges if isinstance(one.response, Failure)), None)
 
 
 class Engine(Protocol):

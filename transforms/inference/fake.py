@@ -83,8 +83,7 @@ def _score(request: ScoreRequest) -> TokenScores:
     surprisals = [round(0.5 + 4 * unit_interval(0, "word", word.strip()), 6) for _, _, word in words]
     blank = (None,) * len(words)
     scores = TokenScores(tuple(start for start, _, _ in words), tuple(end for _, end, _ in words), blank, blank)
-    spans = ((0, len(request.text)),) if request.spans is None else request.spans
-    wanted = {number for span in spans for number in scores.held(*span)}
+    wanted = set(request.wanted(scores))
     return replace(
         scores,
         logprobs_nats=tuple(-value if number in wanted else None for number, value in enumerate(surprisals)),

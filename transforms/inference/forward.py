@@ -3,10 +3,10 @@
     Scorer(model, 4096).run([Tokens(head=[1, 5, 9], ids=[7, 7, 2], wanted=[0, 2])]) → (0, Scored([-0.1, -2.3], [0.4, 1.9], 1))
 
 The hidden states are computed once; lm_head is applied only where a token is wanted, in chunks of rows. Entropies are
-exact, in nats. A text that does not fit into the window is read in overlapping
-windows, each after the whole prompt; a token is scored in the first window that holds it, so it sees at least half a
-window before it. Texts with the same beginning, as a thinking with and without its last steps, are computed one after
-another, and what the next one shares of the last is kept (its keys and values).
+exact, in nats. A text that does not fit into the window is read in overlapping windows, each after the whole prompt; a
+token is scored in the first window that holds it, so it sees at least half a window before it. Texts with the same
+beginning, as a thinking with and without its last steps, are computed one after another, and what the next one shares
+of the last is kept (its keys and values).
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Tokens:
         """What the model has to read, as an array: all of it where all is wanted, so that bfloat16 rounds as in a plain
         pass; else up to the token before the last wanted one."""
         everything = len(self.wanted) == len(self.ids)
-        return np.array(self.head + (self.ids if everything else self.ids[: self.wanted[-1]]), dtype=np.int64)
+        end = len(self.ids) if everything else self.wanted[-1] if self.wanted else 0
+        return np.array(self.head + self.ids[:end], dtype=np.int64)
 
     @property
     def needed(self) -> int:
@@ -105,10 +106,12 @@ class Scorer:
         entropies: list[float] = []
         with torch.inference_mode():
             hidden = self._hidden(text, following)
-            for start in range(0, len(text.wanted), CHUNK):
-                targets = torch.tensor(text.wanted[start : start + CHUNK], device=hidden.device)
-                tokens = torch.tensor(text.ids, device=hidden.device)[targets]
-                found = self._measured(hidden[targets - text.wanted[0]], tokens)
+            wanted = torch.tensor(text.wanted, device=hidden.device)
+            tokens = torch.tensor(text.ids, device=hidden.device)[wanted]
+            rows = wanted - wanted[0]
+            for start in range(0, len(rows), CHUNK):
+                chunk = slice(start, start + CHUNK)
+                found = self._measured(hidden[rows[chunk]], tokens[chunk])
                 logprobs += found[0].tolist()
                 entropies += found[1].tolist()
         return [round(value, 6) for value in logprobs], [round(value, 6) for value in entropies]

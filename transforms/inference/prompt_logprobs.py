@@ -13,7 +13,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from transforms.inference.engine import EndpointModel, Failure, Response, ScoreRequest, TokenScores
+from transforms.inference.engine import EndpointModel, Failure, Response, ScoreRequest, TokenScores, chat
+from transforms.types import Message
 
 TOP_LOGPROBS = 20  # as many as vLLM's server gives unless it was started with --max-logprobs
 MAX_VOCABULARY = 1 << 18  # Gemma's; with a smaller one the upper bound holds all the more
@@ -22,10 +23,9 @@ _PART = "\ufffd"  # what a server writes for bytes that are no whole character
 
 def body(request: ScoreRequest, model: EndpointModel) -> dict[str, Any]:
     """What to post to chat/completions."""
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
     return {
         "model": model.model,
-        "messages": [*messages, {"role": "assistant", "content": request.text}],
+        "messages": chat((*request.messages, Message("assistant", request.text))),
         "add_generation_prompt": False,
         "continue_final_message": True,
         "prompt_logprobs": TOP_LOGPROBS,

@@ -21,6 +21,7 @@ from transforms.inference.engine import (
     ScoreRequest,
     TokenScores,
     TransformersModel,
+    chat,
     too_long,
 )
 from transforms.inference.forward import Scorer, Tokens
@@ -119,8 +120,7 @@ class TransformersEngine:
         if self._tokenizer.chat_template is None:
             ids: list[int] = self._tokenizer("\n\n".join(message.content for message in messages) + "\n\n")["input_ids"]
             return ids[:-1] if ids[-1:] == [self._tokenizer.eos_token_id] else ids  # some end every text
-        chat = [{"role": message.role, "content": message.content} for message in messages]
-        prompt = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        prompt = self._tokenizer.apply_chat_template(chat(messages), tokenize=False, add_generation_prompt=True)
         return self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
 
     def _made_scorer(self) -> Scorer:
@@ -149,23 +149,17 @@ class TransformersEngine:
                 yield position, Failure("too_long", message)
                 continue
             starts, ends = zip(*found["offset_mapping"], strict=True) if found["input_ids"] else ((), ())
-            blank = (None,) * len(starts)
-            scores = TokenScores(starts, ends, blank, blank)
-            spans = [(0, len(request.text))] if request.spans is None else request.spans
-            wanted = sorted({number for span in spans for number in scores.held(*span)})
-            asked.append((position, scores, wanted))
-            texts.append(Tokens(head, found["input_ids"], wanted))
-        for number, found in self._made_scorer().run(texts):
-            position, scores, wanted = asked[number]
+            scores = TokenScores(starts, ends, (None,) * len(starts), (None,) * len(starts))
+            asked.append((position, scores))
+            texts.append(Tokens(head, found["input_ids"], request.wanted(scores)))
+        for number, scored in self._made_scorer().run(texts):
+            position, scores = asked[number]
             logprobs, entropies = list(scores.logprobs_nats), list(scores.entropies_nats)
-            for place, logprob, entropy in zip(wanted, found.logprobs_nats, found.entropies_nats, strict=True):
+            for place, logprob, entropy in zip(
+                texts[number].wanted, scored.logprobs_nats, scored.entropies_nats, strict=True
+            ):
                 logprobs[place], entropies[place] = logprob, entropy
             yield (
                 position,
-                replace(
-                    scores,
-                    logprobs_nats=tuple(logprobs),
-                    entropies_nats=tuple(entropies),
-                    num_windows=found.num_windows,
-                ),
+                TokenScores(scores.starts, scores.ends, tuple(logprobs), tuple(entropies), (), scored.num_windows),
             )

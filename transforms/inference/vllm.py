@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from transforms.errors import ModelError
-from transforms.inference.engine import Completion, GenerateRequest, Response, VllmModel, too_long
+from transforms.inference.engine import Completion, GenerateRequest, Response, VllmModel, chat, too_long
 from transforms.inference.quiet import quiet_libraries
 
 
@@ -81,7 +81,7 @@ class VllmEngine:
                     )
 
     def _prompt_ids(self, request: GenerateRequest) -> list[int]:
-        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        messages = chat(request.messages)
         prompt = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         return self._tokenizer.encode(prompt, add_special_tokens=False)
 

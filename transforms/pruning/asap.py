@@ -5,29 +5,27 @@
    words. An anchor on whose path no step is leaves all. `none` leaves this out. (The paper's own, a teacher that names
    the steps of the path, is not there yet.)
 2. Surprisal: of what is left, deletes the steps with the lowest −log p(first token | question, steps before), lowest first,
-   until the budget holds. The scores are those of one pass over the whole thinking (the paper's published code ranks the
-   unpruned trace too, by mistake of tokens: docs/score.md).
+   until the budget holds. The scores are those of one pass over the whole thinking, also for what an anchor left; the
+   paper scores what is left (its published code does not: docs/score.md has what else differs).
 
 The paper's budgets are 0.8 of the tokens, or 1,024, 2,048 and 4,096 tokens.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from typing import Literal
 
 from pydantic import Field
 
-from transforms.pruning.base import Budget, Deletion, PruneInput, protected, within_budget
+from transforms.pruning.base import SENTENCE_END, Budget, PruneInput, lowest_first, protected, within_budget
 from transforms.types import Action, Decision
 
 VERSION = "1"
 NEEDS = frozenset({"scores"})
 
 _TERM = re.compile(r"\d[\d,]*(?:\.\d+)?|[A-Za-z]{4,}")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _NUMBER_WEIGHT = 3  # of a shared number beside a shared word
 
 
@@ -43,14 +41,12 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     """DELETE what is off the path, and then the least surprising, in order."""
     off = off_path(given, config.min_shared) if config.anchor == "lexical" else set()
     scores = given.step_scores()
-    ranked = [Deletion(step, score.first_token_surprisal_nats) for step, score in enumerate(scores) if step not in off]
-    order = sorted(ranked, key=lambda deletion: (math.isnan(deletion.score), deletion.score, deletion.step))
+    surprisals = [score.first_token_surprisal_nats for score in scores]
+    order = [deletion for deletion in lowest_first(surprisals) if deletion.step not in off]
     gone = sum(scores[step].num_tokens for step in off)
     decided = within_budget(given, order, config.of(given.num_tokens) + gone, "its first token surprises little")
     return [
-        Decision(number, Action.DELETE, "off the anchor's path", scores[number].first_token_surprisal_nats)
-        if number in off
-        else decision
+        Decision(number, Action.DELETE, "off the anchor's path", surprisals[number]) if number in off else decision
         for number, decision in enumerate(decided)
     ]
 
@@ -58,8 +54,8 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
 def off_path(given: PruneInput, min_shared: float) -> set[int]:
     """The steps that no sentence of the response needs; none of them if it needs no step at all."""
     trace = given.trace
-    anchor = [terms for sentence in _SENTENCE.split(trace.response) if (terms := _terms(sentence))]
-    steps = [_terms(trace.thinking[step.start : step.end]) for step in trace.steps]
+    anchor = [terms for sentence in SENTENCE_END.split(trace.response) if (terms := _terms(sentence))]
+    steps = [_terms(step.text(trace.thinking)) for step in trace.steps]
     on = {
         number
         for number, terms in enumerate(steps)

@@ -17,6 +17,8 @@ from transforms.configuration import Config
 from transforms.score import final_answer
 from transforms.types import Action, Decision, SegmentedTrace, Step, StepScore, TraceScores
 
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")  # rough: what it cuts is only looked through
+
 
 class PruneInput(NamedTuple):
     """A trace in steps, with its scores where the method asks for them."""
@@ -53,6 +55,12 @@ class Deletion(NamedTuple):
     score: float
 
 
+def lowest_first(scores: Sequence[float]) -> list[Deletion]:
+    """The steps by their scores, the lowest first; of equals the earlier one. What has no score goes last."""
+    ranked = [Deletion(step, score) for step, score in enumerate(scores)]
+    return sorted(ranked, key=lambda deletion: (math.isnan(deletion.score), deletion.score, deletion.step))
+
+
 def within_budget(given: PruneInput, order: Sequence[Deletion], budget: int, reason: str) -> list[Decision]:
     """Deletes steps in the given order, but for the protected ones, until no more than `budget` tokens stay."""
     spared, scores = protected(given.trace), given.step_scores()
@@ -84,7 +92,7 @@ def shortfall(given: PruneInput, decisions: Sequence[Decision], config: Config) 
 
 def protected(trace: SegmentedTrace) -> dict[int, str]:
     """The steps that no ranking may delete, and why."""
-    texts = [trace.thinking[step.start : step.end] for step in trace.steps]
+    texts = [step.text(trace.thinking) for step in trace.steps]
     spared = {
         number: "code that the response quotes"
         for number, (step, text) in enumerate(zip(trace.steps, texts, strict=True))
@@ -100,7 +108,7 @@ def protected(trace: SegmentedTrace) -> dict[int, str]:
 def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision]) -> str:
     """The kept steps' text, in order, byte for byte."""
     kept = {decision.step for decision in decisions if decision.action == Action.KEEP}
-    return "".join(thinking[step.start : step.end] for number, step in enumerate(steps) if number in kept)
+    return "".join(step.text(thinking) for number, step in enumerate(steps) if number in kept)
 
 
 def _last_with(answer: str, texts: Sequence[str]) -> int | None:

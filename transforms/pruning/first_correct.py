@@ -15,7 +15,7 @@ import re
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
-from transforms.pruning.base import PruneInput
+from transforms.pruning.base import SENTENCE_END, PruneInput
 from transforms.types import Action, Decision, Problem
 from transforms.verify import checkable, is_correct
 from transforms.verify.extract import final_answer
@@ -25,7 +25,6 @@ NEEDS: frozenset[str] = frozenset()
 
 _MAX_CANDIDATES = 20  # conclusions judged in one step; the last ones, where conclusions stand
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
 _VALUE = (  # "= 3 + 4", "= 5x" and "= 5 1/2" conclude nothing yet
     r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))"
     r"(?![A-Za-z(^!:%]|\s*[-+*/×÷^]|\s+(?:\d|mod\b)|\s*\\(?:times|div|cdot|sqrt|[dt]?frac|pi|%))"
@@ -55,7 +54,7 @@ class Config(BaseConfig):
 def prune(given: PruneInput, config: Config) -> list[Decision]:
     """KEEP up to the step that ends the wanted number of solutions, and the conclusion; DELETE the rest."""
     trace = given.trace
-    texts = [trace.thinking[step.start : step.end] for step in trace.steps]
+    texts = [step.text(trace.thinking) for step in trace.steps]
     problem = checkable(trace.problem, trace.response)
     end = _last_needed(texts, problem, config)
     last = len(texts) - 1
@@ -102,7 +101,7 @@ def conclusions(text: str, question: str) -> list[str]:
     given = {number.replace(",", "") for number in _NUMBER.findall(question)}
     boxed = final_answer(text)
     found = []
-    for sentence in _SENTENCE.split(text):
+    for sentence in SENTENCE_END.split(text):
         if not _WEIGHS.search(sentence):
             patterns = (_EQUALS, _SAYS) if _CUE.search(sentence) else (_EQUALS,)
             found += [match["value"] for pattern in patterns for match in pattern.finditer(sentence)]

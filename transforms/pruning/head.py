@@ -1,4 +1,4 @@
-"""Keeps the first steps, as many as the budget holds: a baseline (truncation, as in arXiv 2508.05988's comparisons)."""
+"""Keeps the first steps, as many as the budget holds: a baseline for ASAP (arXiv 2508.05988) and the others."""
 
 from __future__ import annotations
 

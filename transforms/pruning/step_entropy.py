@@ -12,7 +12,7 @@ import math
 
 from pydantic import Field
 
-from transforms.pruning.base import Budget, Deletion, PruneInput, within_budget
+from transforms.pruning.base import Budget, PruneInput, lowest_first, within_budget
 from transforms.types import Decision
 
 VERSION = "1"
@@ -31,8 +31,7 @@ class Config(Budget):
 
 def prune(given: PruneInput, config: Config) -> list[Decision]:
     """DELETE the lowest entropies, in order."""
-    ranked = [Deletion(step, score.sum_entropy_nats) for step, score in enumerate(given.step_scores())]
-    order = sorted(ranked, key=lambda deletion: (math.isnan(deletion.score), deletion.score, deletion.step))
+    order = lowest_first([score.sum_entropy_nats for score in given.step_scores()])
     if config.steps is None:
         return within_budget(given, order, config.of(given.num_tokens), "low entropy")
     return within_budget(given, order[: math.floor(config.steps * len(order))], 0, "low entropy")

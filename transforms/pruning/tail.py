@@ -1,5 +1,5 @@
-"""Keeps the last steps, as many as the budget holds: a baseline. It is a strong one wherever the answer is only asked for,
-since the end restates it (see the re-check's masked support; arXiv 2508.05988 compares with truncation)."""
+"""Keeps the last steps, as many as the budget holds: a baseline for ASAP (arXiv 2508.05988) and the others. It is a strong one
+where only the answer is asked for, since the end restates it."""
 
 from __future__ import annotations
 
