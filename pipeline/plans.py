@@ -18,6 +18,7 @@ from pipeline.paths import FOLDERS, Paths
 from transforms import emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
 from transforms.errors import InputError
 from transforms.folders import StageFolder, lineage
+from transforms.inference.dialogue import conversation
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.shards import Job, Shard, read_parts
@@ -202,10 +203,11 @@ def plan_recheck(context: Context, method: str) -> Iterator[Plan]:
         "recheck",
         RecheckedTrace,
         partial(_first, PrunedTrace),
-        partial(recheck.recheck, config=config, judging=context.params.verify),
-        ask=recheck.requests,
+        **conversation(partial(recheck.dialogue, config=config, judging=context.params.verify)),
     )
-    yield _plan(context, "recheck", job, [f"pruned/{method}"], method, ask=config.model, requests_per_row=4)
+    yield _plan(
+        context, "recheck", job, [f"pruned/{method}"], method, ask=config.model, requests_per_row=recheck.NUM_REQUESTS
+    )
 
 
 def plan_filter(context: Context, method: str) -> Iterator[Plan]:

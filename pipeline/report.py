@@ -27,7 +27,7 @@ from transforms import storage
 from transforms.difficulty import SAMPLES, failed_samples
 from transforms.emit import SPLITS
 from transforms.folders import MANIFEST, StageFolder, lineage, read_rows
-from transforms.types import Decision, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Step, Verdict
+from transforms.types import Action, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Verdict
 
 METRICS, TOKENS, PAGE = "metrics.json", "tokens.csv", "index.html"
 
@@ -139,12 +139,13 @@ def _families(
 
 
 def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, Any]:
-    """Of one method's traces that are `correct`: what the re-check said, tokens and likelihoods."""
-    statuses: Counter[str] = Counter()
+    """Of one method's traces that are `correct`: what the re-check said, in all and by family, tokens and likelihoods."""
+    statuses: defaultdict[str, Counter[str]] = defaultdict(Counter)
     total: defaultdict[str, float] = defaultdict(float)
     for trace in traces:
         if trace.outcome == Outcome.CORRECT and trace.id in correct:
-            statuses[trace.status] += 1
+            statuses[trace.problem.family][trace.status] += 1
+            total["unsupported"] += not trace.supported
             total["correct"] += 1
             total["before"] += trace.num_tokens_before
             total["pruned"] += trace.num_tokens_pruned
@@ -153,8 +154,17 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
             if not math.isnan(change):
                 total["loglik"] += change
                 total["with_loglik"] += 1
+            lost = trace.support_after_nats_per_token - trace.support_before_nats_per_token
+            if not math.isnan(lost):
+                total["support"] += lost
+                total["with_support"] += 1
+    everywhere = sum(statuses.values(), Counter())
     return {
-        "statuses": dict(sorted(statuses.items())),
+        "statuses": dict(sorted(everywhere.items())),
+        "rates": _rates(everywhere),
+        "families": {family: _rates(counts) for family, counts in sorted(statuses.items())},
+        "unsupported_traces": int(total["unsupported"]),
+        "mean_support_change_nats_per_token": _share(total["support"], total["with_support"], 4),
         "correct_traces": int(total["correct"]),
         "tokens_before": int(total["before"]),
         "tokens_pruned": int(total["pruned"]),
@@ -162,6 +172,11 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
         "kept_share": _share(total["after"], total["before"]),
         "mean_loglik_change_nats_per_token": _share(total["loglik"], total["with_loglik"], 4),
     }
+
+
+def _rates(statuses: Counter[str]) -> dict[str, float]:
+    """Shares of the traces that passed, were rolled back, and were given up."""
+    return {status: _share(statuses[status], statuses.total()) for status in ("passed", "rolled_back", "gave_up")}
 
 
 def _dropped(params: Params, paths: Paths) -> dict[str, dict[str, int]]:
@@ -206,22 +221,21 @@ def samples(paths: Paths, rechecked: dict[str, StageFolder], count: int) -> list
                 shown.append(
                     (
                         wanted[trace.id, trace.method],
-                        {"trace": trace, "steps": _steps(trace.thinking, trace.steps, trace.decisions, trace.status)},
+                        {"trace": trace, "steps": _steps(trace)},
                     )
                 )
     return [sample for _, sample in sorted(shown, key=lambda pair: pair[0])]
 
 
-def _steps(
-    thinking: str, steps: tuple[Step, ...], decisions: tuple[Decision, ...], status: str
-) -> list[dict[str, Any]]:
+def _steps(trace: RecheckedTrace) -> list[dict[str, Any]]:
     return [
         {
-            "text": step.text(thinking).strip("\n"),
-            "kept": decision.action == "keep" or status != "passed",
-            "reason": decision.reason,
+            "text": step.text(trace.thinking).strip("\n"),
+            "kept": decision.action == Action.KEEP or decision.step in trace.given_back,
+            "rewritten": "" if decision.step in trace.given_back else decision.text.strip("\n"),
+            "reason": decision.reason + (", given back" if decision.step in trace.given_back else ""),
         }
-        for step, decision in zip(steps, decisions, strict=True)
+        for step, decision in zip(trace.steps, trace.decisions, strict=True)
     ]
 
 
@@ -253,7 +267,7 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
         *_hardest(metrics.get("difficulty", {})),
         f"  thinking tokens of the examples: {tokens['before']:,} before, {tokens['after']:,} after ({tokens['kept_share']:.0%} kept)",
         *(
-            f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back"
+            f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back, {numbers['statuses'].get('gave_up', 0)} given up"
             for method, numbers in metrics["methods"].items()
         ),
         *advice,

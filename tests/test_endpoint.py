@@ -176,6 +176,14 @@ def test_log_probabilities_and_schemas_are_asked_for(serve: Any) -> None:
     assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
 
 
+def test_a_begun_answer_is_the_last_message(serve: Any) -> None:
+    server = serve(lambda body, attempt: good(body, 0))
+    ask(EndpointEngine(model(server.url)), requests(begun="The answer is"))
+    (body,) = server.bodies
+    assert body["messages"][-1] == {"role": "assistant", "content": "The answer is"}
+    assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+
+
 def test_a_server_without_response_format_gets_the_schema_in_the_prompt(serve: Any) -> None:
     def script(body: dict[str, Any], attempt: int) -> Reply:
         if "response_format" in body:

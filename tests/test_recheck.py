@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.conftest import answered, problem, segmented
-from transforms.inference.engine import Exchange, Failure, TokenScores
+from tests.conftest import problem, segmented
+from transforms import verify
+from transforms.inference.dialogue import first_requests, result
+from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
 from transforms.pruning import prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config as FirstCorrect
-from transforms.recheck import Config, checkable, recheck, requests
-from transforms.types import CodeTests, Drop, PrunedTrace, RecheckedTrace
+from transforms.recheck import JUDGING, Config, checkable, dialogue, without_statements
+from transforms.score import JOIN
+from transforms.types import CodeTests, Decision, Drop, PrunedTrace, RecheckedTrace, SegmentedTrace, joined
 from transforms.verify import judge_response
 
 TEXT = "See.\n\n2 + 3 = 5.\n\nCheck."
@@ -33,41 +41,172 @@ def scores(text: str, loglik: float) -> TokenScores:
     )
 
 
-def exchanges(trace: PrunedTrace, after: float) -> list[Exchange]:
-    """All that is asked, answered: with −1 nat a token for the original, and `after` for what is pruned."""
-    asked = requests(trace)
-    return [
-        Exchange(request, scores(request.text, value)) for request, value in zip(asked, [-1.0, after] * 2, strict=False)
-    ]
+def conclude(
+    trace: PrunedTrace,
+    likely: Callable[[str], float],
+    right: str = "5",
+    judging: verify.Config = JUDGING,
+    **config: Any,
+) -> tuple[RecheckedTrace | Drop, list[str]]:
+    """The dialogue with a scorer for whom the tokens of a text have `likely(text)` nats each; and all texts scored."""
+    talk, texts = dialogue(trace, Config(**config), judging), []
+    try:
+        asked = next(talk)
+        while True:
+            given = []
+            for request in asked:
+                if isinstance(request, ScoreRequest):
+                    texts.append(request.text)
+                    given.append(Exchange(request, scores(request.text, likely(request.text))))
+                else:
+                    assert isinstance(request, GenerateRequest)
+                    given.append(Exchange(request, Completion(f"{right}}}. So\n\\boxed{{0}}", "stop", 1, 1)))
+            asked = talk.send(given)
+    except StopIteration as end:
+        return end.value, texts
 
 
 def run(trace: PrunedTrace, after: float, **config: Any) -> RecheckedTrace:
-    (found,) = recheck(trace, exchanges(trace, after), Config(**config))
+    """−1 nat a token for the original, `after` for what is shorter, −3 for no thinking."""
+    whole = len(without_statements(trace, trace.thinking).strip())
+
+    def likely(text: str) -> float:
+        return (
+            -3.0 if text.startswith("The final") else after if len(text.partition(JOIN + "The f")[0]) < whole else -1.0
+        )
+
+    found, _ = conclude(trace, likely, **config)
     assert isinstance(found, RecheckedTrace)
     return found
 
 
 def test_what_is_asked() -> None:
-    original, shorter, before, after = requests(pruned())
-    assert (original.text, shorter.text) == (TEXT, "See.\n\n2 + 3 = 5.\n\n")
-    assert after.text == "See.\n\n2 + 3 = 5.\n\nThe final answer is \\boxed{5}."
-    assert [request.text[slice(*request.spans[0])] for request in (before, after) if request.spans] == ["5", "5"]
+    _, texts = conclude(pruned(), lambda _: -1.0)
+    short, end = "See.\n\n2 + 3 = 5.\n\n", "The final answer is \\boxed{5}."
+    assert texts == [TEXT, short, f"{TEXT}\n\n{end}", short + end, f"{TEXT}\n\n{end}", short + end, end]
 
 
 def test_what_holds_passes() -> None:
     found = run(pruned(), -1.05)
-    assert (found.status, found.final) == ("passed", "See.\n\n2 + 3 = 5.\n\n")
+    assert (found.status, found.final, found.given_back, found.num_checks) == (
+        "passed",
+        "See.\n\n2 + 3 = 5.\n\n",
+        (),
+        1,
+    )
     assert found.num_tokens_before == len(TEXT)
     assert found.num_tokens_after == found.num_tokens_pruned == len("See.\n\n2 + 3 = 5.\n\n")
-    assert found.answer_loglik_before_nats_per_token == pytest.approx(-1.0)
-    assert found.answer_loglik_after_nats_per_token == pytest.approx(-1.05)
+    assert found.answer_loglik_before_nats_per_token == found.support_before_nats_per_token == pytest.approx(-1.0)
+    assert found.answer_loglik_after_nats_per_token == found.support_after_nats_per_token == pytest.approx(-1.05)
+    assert found.answer_loglik_without_nats_per_token == pytest.approx(-3.0)
+    assert found.supported
 
 
-def test_an_unlikely_answer_rolls_back() -> None:
+def test_an_unlikely_answer_gives_the_original_back() -> None:
     found = run(pruned(), -1.2)
-    assert (found.status, found.final, found.reason) == ("rolled_back", TEXT, "the answer became too unlikely")
+    assert (found.status, found.final, found.reason) == ("gave_up", TEXT, "the answer became too unlikely")
     assert found.num_tokens_after == found.num_tokens_before
+    assert found.given_back == (2,)
+    assert found.support_after_nats_per_token == pytest.approx(-1.0)
     assert run(pruned(), -1.2, max_loss_nats_per_token=0.3).status == "passed"
+
+
+def test_a_statement_of_the_answer_supports_nothing() -> None:
+    """A tail that restates the answer makes it likely; without the statement it does not."""
+    trace = segmented("Add.\n\n2 + 3 makes it.\n\nSo the answer is 5.")
+    decisions = (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-"))
+    tail = made(trace, decisions)
+    likely = lambda text: -0.01 if "answer is 5." in text or "2 + 3" in text else -2.0  # noqa: E731
+    found, texts = conclude(tail, likely)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.final) == ("gave_up", trace.thinking)
+    assert found.answer_loglik_after_nats_per_token == pytest.approx(-0.01)
+    assert "Add.\n\nThe final answer is \\boxed{5}." in texts
+    assert not any("answer is 5" in text for text in texts[4:6])
+
+
+def test_an_original_that_does_not_support_its_answer_is_marked() -> None:
+    found, _ = conclude(pruned(), lambda text: -3.0 if "2 + 3" in text else -1.0)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.supported) == ("passed", False)
+
+
+STEPS = "\n\n".join(f"word{number} here" for number in range(16))
+
+
+def made(trace: SegmentedTrace, decisions: tuple[Decision, ...]) -> PrunedTrace:
+    shorter = joined(trace.thinking, trace.steps, decisions)
+    common = ("id", "problem", "model", "prompt", "thinking", "response", "steps")
+    return PrunedTrace(
+        **{name: getattr(trace, name) for name in common}, method="m", decisions=decisions, pruned=shorter, shortfall=""
+    )
+
+
+@pytest.mark.parametrize("needed", [{14}, {3, 9}, {2}, set(range(2, 16)), {7, 8, 9, 10, 11}])
+def test_steps_are_given_back_highest_score_first_by_bisection(needed: set[int]) -> None:
+    """All but two steps are deleted; the answer is likely where the steps in `needed` are there."""
+    trace = segmented(STEPS)
+    lots = [0.0, 0.0, *(float((number * 7) % 14) for number in range(14))]
+    decisions = tuple(
+        Decision(number, "keep" if number < 2 else "delete", "-", lots[number]) for number in range(len(trace.steps))
+    )
+    by_score = sorted(range(2, 16), key=lambda number: -lots[number])
+    wanted = max(by_score.index(number) for number in needed) + 1
+    found, texts = conclude(
+        made(trace, decisions), lambda text: -1.0 if all(f"word{n} " in text for n in needed) else -4.0
+    )
+    assert isinstance(found, RecheckedTrace)
+    given = tuple(sorted(by_score[: len(found.given_back)]))
+    assert found.given_back == given
+    assert wanted <= len(given) <= wanted + 1  # the bound on checks may leave one more than was needed
+    assert found.num_checks <= 1 + math.log2(16)
+    assert found.status == ("gave_up" if len(given) == 14 else "rolled_back")
+    assert found.final == joined(trace.thinking, trace.steps, decisions, given)
+    assert found.num_tokens_after == len(found.final)
+    assert texts[-1] == found.final or found.status == "gave_up"
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.randoms())
+def test_bisection_finds_a_version_that_holds_in_few_checks(num_deleted: int, wanted: int, lots: Random) -> None:
+    trace = segmented("\n\n".join(f"word{number} here" for number in range(num_deleted + 1)))
+    scores_of = [math.nan, *(lots.choice([math.nan, 1.0, 2.0, 3.0]) for _ in range(num_deleted))]
+    decisions = tuple(Decision(n, "delete" if n else "keep", "-", scores_of[n]) for n in range(num_deleted + 1))
+    found, _ = conclude(
+        made(trace, decisions), lambda text: -1.0 if text.count("word") > min(wanted, num_deleted) else -4.0
+    )
+    assert isinstance(found, RecheckedTrace)
+    assert found.num_checks <= 1 + math.log2(num_deleted + 1)
+    assert found.final.count("word") > min(wanted, num_deleted)
+    ranked = sorted(range(1, num_deleted + 1), key=lambda n: (math.isnan(scores_of[n]), -scores_of[n], n))
+    assert found.given_back == tuple(sorted(ranked[: len(found.given_back)]))
+
+
+def test_steps_that_were_rewritten_as_one_come_back_together() -> None:
+    trace = segmented("a b.\n\nc d.\n\ne f.\n\ng h.")
+    decisions = (
+        Decision(0, "keep", "-"),
+        Decision(1, "rewrite", "-", 2.0, "cdef.\n\n"),
+        Decision(2, "merge", "-"),
+        Decision(3, "delete", "-", 3.0),
+    )
+    found, _ = conclude(made(trace, decisions), lambda text: -1.0 if "c d" in text else -4.0)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.given_back, found.final) == ("gave_up", (1, 2, 3), trace.thinking)
+    found, _ = conclude(made(trace, decisions), lambda text: -1.0 if "g h" in text else -4.0)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.given_back, found.final) == ("rolled_back", (3,), "a b.\n\ncdef.\n\ng h.")
+
+
+def test_completions_have_to_be_right_often_enough() -> None:
+    assert math.isnan(run(pruned(), -1.0).completion_rate)
+    found, _ = conclude(pruned(), lambda _: -1.0, completions=4)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.completion_rate) == ("passed", 1.0)
+    found, _ = conclude(pruned(), lambda _: -1.0, "7", completions=4)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.reason) == ("gave_up", "too few completions are right")
+    requests = first_requests(partial(dialogue, config=Config()), pruned())
+    assert not any(isinstance(request, GenerateRequest) for request in requests)
 
 
 def test_a_wrong_original_is_marked_not_hidden() -> None:
@@ -79,28 +218,29 @@ def test_pruned_text_that_breaks_the_tags_rolls_back() -> None:
     trace = pruned()
     broken = PrunedTrace(**{**vars(trace), "pruned": "so</think>it is \\boxed{9}"})
     found = run(broken, -1.0)
-    assert (found.status, found.reason) == (
-        "rolled_back",
+    assert (found.status, found.reason, found.final) == (
+        "gave_up",
         "the pruned trace does not parse as training would see it",
+        TEXT,
     )
 
 
 def test_the_mean_log_probability_is_of_what_goes_on() -> None:
     assert run(pruned(), -0.5).mean_logprob_after_nats_per_token == pytest.approx(-0.5)
     assert run(pruned(), -2.0).mean_logprob_after_nats_per_token == pytest.approx(-1.0)  # rolled back
-    empty = [Exchange(request, TokenScores((), (), (), ())) for request in requests(pruned())]
-    (found,) = recheck(pruned(), empty, Config())
+    empty = replace(pruned(), thinking="", pruned="", steps=(), decisions=())
+    found, _ = conclude(empty, lambda _: -1.0)
     assert isinstance(found, RecheckedTrace)
     assert math.isnan(found.mean_logprob_after_nats_per_token)
 
 
 def test_a_response_without_an_answer_has_no_likelihoods() -> None:
     trace = replace(pruned(), response=" ")
-    assert len(requests(trace)) == 2
-    (found,) = recheck(trace, [Exchange(request, scores(request.text, -1.0)) for request in requests(trace)], Config())
+    found, texts = conclude(trace, lambda _: -1.0)
+    assert len(texts) == 2
     assert isinstance(found, RecheckedTrace)
     assert math.isnan(found.answer_loglik_before_nats_per_token)
-    assert found.status == "original_fails"
+    assert (found.status, found.supported) == ("original_fails", False)
 
 
 def test_the_response_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +259,7 @@ def test_the_response_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_reference_the_traces_own_answer_has_to_stay() -> None:
     found = run(pruned(""), -1.05)
     assert (found.status, found.outcome, found.problem.answer) == ("passed", "correct", "")
-    assert run(pruned(""), -1.2).status == "rolled_back"
+    assert run(pruned(""), -1.2).status == "gave_up"
     silent = replace(pruned(""), problem=problem("", "text"), response="I am done.\nGood bye.")
     assert run(silent, -1.0).status == "original_fails"
 
@@ -133,7 +273,12 @@ def test_what_is_checked_against() -> None:
 
 
 def test_a_failure_is_a_drop() -> None:
-    trace = pruned()
-    (found,) = recheck(trace, answered(scores("x", -1.0), Failure("too_long", "5000 tokens")), Config())
+    talk = partial(dialogue, config=Config())
+    asked = first_requests(talk, pruned())
+    failed = [
+        Exchange(asked[0], scores("x", -1.0)),
+        *(Exchange(one, Failure("too_long", "5000 tokens")) for one in asked[1:]),
+    ]
+    found = result(talk(pruned()), failed)
     assert isinstance(found, Drop)
     assert found.reason == "too_long"

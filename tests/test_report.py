@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +17,7 @@ from pipeline.report import by_method, page, summary, tokens_csv
 from tests.conftest import problem
 from transforms import schema
 from transforms.folders import StageFolder
-from transforms.types import RecheckedTrace, Verdict
+from transforms.types import Decision, RecheckedTrace, Step, Verdict
 
 BANDS = (0.25, 0.5, 0.75, 1.0)
 
@@ -126,15 +129,40 @@ def test_the_summary_says_what_was_voted_on() -> None:
     assert "40% of 24 samples verified correct, over 6" in summary(METRICS, Paths("data"))
 
 
+def rechecked(id: str, status: str, **more: Any) -> RecheckedTrace:
+    values = {
+        "problem": problem(""), "model": "m", "prompt": "?", "method": "keep_all", "thinking": "So 5.", "response": "It is 5.",
+        "steps": (Step(0, 5, "prose"),), "decisions": (Decision(0, "keep", "keep_all"),), "pruned": "So 5.", "shortfall": "",
+        "final": "So 5.", "reason": "", "outcome": "correct", "given_back": (), "num_checks": 1, "supported": True,
+        "answer_loglik_before_nats_per_token": -1.0, "answer_loglik_after_nats_per_token": -1.0,
+        "answer_loglik_without_nats_per_token": -2.0, "support_before_nats_per_token": -1.0,
+        "support_after_nats_per_token": -1.0, "completion_rate": math.nan, "num_tokens_before": 9, "num_tokens_pruned": 9,
+        "num_tokens_after": 9, "mean_logprob_after_nats_per_token": -0.5,
+    }  # fmt: skip
+    return RecheckedTrace(id=id, status=status, **(values | more))
+
+
+def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
+    other = replace(problem("5"), family="other")
+    traces = [
+        rechecked("a", "passed", support_after_nats_per_token=-1.5),
+        rechecked("b", "rolled_back", supported=False),
+        rechecked("c", "gave_up", problem=other),
+        rechecked("d", "original_fails", outcome="incorrect"),
+    ]
+    found = by_method(traces, {"a", "b", "c", "d"})
+    assert found["rates"] == {"passed": 0.3333, "rolled_back": 0.3333, "gave_up": 0.3333}
+    assert found["families"] == {
+        "other": {"passed": 0.0, "rolled_back": 0.0, "gave_up": 1.0},
+        "test": {"passed": 0.5, "rolled_back": 0.5, "gave_up": 0.0},
+    }
+    assert (found["correct_traces"], found["unsupported_traces"]) == (3, 1)
+    assert found["mean_support_change_nats_per_token"] == pytest.approx(-0.1667)
+
+
 def test_a_trace_that_lost_the_vote_is_no_correct_one(tmp_path: Path) -> None:
     """The re-check compares it with itself; the verdict decides."""
-    traces = [
-        RecheckedTrace(
-            f"p/{n}", problem(""), "m", "?", "keep_all", "So 5.", "It is 5.", (), (), "So 5.", "",
-            "So 5.", "passed", "", "correct", -1.0, -1.0, 9, 9, 9, -0.5,
-        )
-        for n in range(2)
-    ]  # fmt: skip
+    traces = [rechecked(f"p/{n}", "passed") for n in range(2)]
     folder = StageFolder(str(tmp_path))
     folder.begin({})
     folder.write(0, 2, {"": schema.to_table(RecheckedTrace, traces)}, [])

@@ -1,85 +1,204 @@
-"""Checks a pruned trace again: does it still give the right answer, and is the answer still likely?
+r"""Checks a pruned trace again, and gives steps back until it holds.
 
 (a) The example as training will see it, `<think>pruned</think>response`, is parsed and verified: against the
     problem's reference, or where it has none against the answer of the original.
-(b) log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token
-    of the answer (`transforms.score`). Steps of the thinking that only state the answer are not masked
-    yet, so a thinking that keeps such a step passes easily.
+(b) Support: log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token of the
+    answer (`transforms.score`), both without the sentences that only state the answer (`transforms.statements`): else a
+    thinking that keeps its last line would always pass.
+(c) If `completions` is above 0: of so many answers that the model gives when it has to answer at once after the pruned
+    thinking, without those sentences, the share `min_rate` is right.
 
-A trace that fails gets its original thinking back and is marked `rolled_back`; one whose original does
-not verify either is marked `original_fails`, and is not hidden. The measure asked of the model does not
-depend on the threshold, so another threshold asks it nothing new.
+    passed          all of it holds
+    rolled_back     it holds with some of the deleted or rewritten steps as they were
+    gave_up         it is the original again
+    original_fails  the original's own answer is not correct
+
+Steps are given back by their score, the highest first (equals, and what has none, the earliest first). How many is found
+by bisection: at most 1 + log2(steps) versions are checked, the one that the method proposed among them. No model is asked
+for anything that depends on a threshold but for these versions, and all answers are in the cache.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import cast
+from typing import NamedTuple, cast
 
 from pydantic import Field
 
 from transforms import verify
 from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
-from transforms.score import UNKNOWN, answer_request, final_answer, likelihood
+from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
+from transforms.inference.engine import (
+    Completion,
+    Exchange,
+    GenerateRequest,
+    Sampling,
+    ScoreRequest,
+    TokenScores,
+    failed,
+    turn,
+)
+from transforms.score import answer_request, final_answer, likelihood, statement
+from transforms.statements import masked
 from transforms.traces import Unparsable, split_thinking
-from transforms.types import Drop, Outcome, PrunedTrace, RecheckedTrace
+from transforms.types import Action, Drop, Message, Outcome, PrunedTrace, RecheckedTrace, joined
 from transforms.verify import checkable, judge_response
 
 
 class Config(BaseConfig):
-    """`max_loss_nats_per_token`: how much less likely, on average over its tokens, the answer may become."""
+    """`max_loss_nats_per_token`: how much less likely, on average over its tokens, the answer may become.
+
+    `completions`: answers drawn after the pruned thinking, of which the share `min_rate` has to be right; the model then
+    has to be one that can generate, too.
+    """
 
     model: str = Field("student", min_length=1)
     max_loss_nats_per_token: float = Field(0.1, ge=0)
+    completions: int = Field(0, ge=0, le=1000)
+    min_rate: float = Field(0.5, gt=0, le=1)
+    sampling: Sampling = Sampling(max_tokens=64)
 
 
 JUDGING = verify.Config()
+NUM_REQUESTS = 7  # for a trace whose pruned thinking holds
 
 
-def requests(trace: PrunedTrace) -> list[ScoreRequest]:
-    """Original and pruned thinking, and, if the response states an answer, the answer after each."""
-    texts, kind = (trace.thinking, trace.pruned), trace.problem.answer_kind
-    answer = final_answer(trace.response, trace.problem)
-    answers = [answer_request(trace.prompt, text, answer, kind) for text in texts] if answer else []
-    return [*(turn(trace.prompt, text) for text in texts), *answers]
+class Check(NamedTuple):
+    """What became of one version of the thinking: `reason` says why it does not hold, or is "".
+
+    `support_nats_per_token` is of the answer after the version without its statements; NaN where it was not asked for.
+    """
+
+    reason: str
+    support_nats_per_token: float
+    completion_rate: float
 
 
-def recheck(
-    trace: PrunedTrace, exchanges: list[Exchange], config: Config, judging: verify.Config = JUDGING
-) -> Iterator[RecheckedTrace | Drop]:
-    """The trace with what goes on (`final`), or a drop if the scorer could not read it. `judging` is how it is verified."""
-    if failure := first_failure(exchanges):
-        yield failed(trace.id, "recheck", failure)
-        return
-    before, after = (cast("TokenScores", exchange.response) for exchange in exchanges[:2])
-    answers = [likelihood(exchange) for exchange in exchanges[2:]] or [UNKNOWN, UNKNOWN]
-    loglik_before, loglik_after = (answer.per_token for answer in answers)
-    num_before, num_pruned = len(before.starts), len(after.starts)
+class Settled(NamedTuple):
+    """What goes on: the version with these steps given back, and how many versions were checked."""
+
+    status: str
+    reason: str
+    given_back: tuple[int, ...]
+    support_nats_per_token: float
+    completion_rate: float
+    num_checks: int
+
+
+def dialogue(trace: PrunedTrace, config: Config, judging: verify.Config = JUDGING) -> Dialogue[RecheckedTrace | Drop]:
+    """Asks about original and pruned thinking, then about versions with steps given back; ends with the trace, or a drop.
+
+    `judging` is how it is verified.
+    """
+    try:
+        found = yield from _rechecked(trace, config, judging)
+    except UnansweredError as error:
+        return failed(trace.id, "recheck", error.failure)
+    return found
+
+
+def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Dialogue[RecheckedTrace]:
+    texts = [trace.thinking, trace.pruned]
+    contexts = [*texts, *(without_statements(trace, text) for text in texts), ""]
+    asked = [*(turn(trace.prompt, text) for text in texts), *_answers(trace, contexts)]  # at once: they begin alike
+    before, pruned, *answers = yield from answers_to(asked)
+    plain_before, plain_pruned, support_before, support_pruned, without = _per_token(answers, len(contexts))
     outcome = outcome_of(trace, judging)
-    status, reason = "passed", ""
-    if outcome != Outcome.CORRECT:
-        status, reason = "original_fails", "the original's answer is not correct"
-    elif not intact(trace.pruned, trace.response):
-        status, reason = "rolled_back", "the pruned trace does not parse as training would see it"
-    elif loglik_after < loglik_before - config.max_loss_nats_per_token:
-        status, reason = "rolled_back", "the answer became too unlikely"
-    carried = {field.name: getattr(trace, field.name) for field in fields(trace)}
-    yield RecheckedTrace(
-        **carried,
-        final=trace.pruned if status == "passed" else trace.thinking,
-        status=status,
-        reason=reason,
+    if outcome == Outcome.CORRECT:
+        settled = yield from _settled(trace, support_before, support_pruned, config, judging)
+    else:
+        wrong = "the original's answer is not correct"
+        settled = Settled("original_fails", wrong, restorable(trace), support_before, math.nan, 0)
+    final = joined(trace.thinking, trace.steps, trace.decisions, settled.given_back)
+    after = {trace.thinking: before, trace.pruned: pruned}.get(final)
+    if after is None:
+        (after,) = yield from answers_to([turn(trace.prompt, final)])
+    return RecheckedTrace(
+        **{field.name: getattr(trace, field.name) for field in fields(trace)},
+        final=final,
+        status=settled.status,
+        reason=settled.reason,
         outcome=outcome,
-        answer_loglik_before_nats_per_token=loglik_before,
-        answer_loglik_after_nats_per_token=loglik_after,
-        num_tokens_before=num_before,
-        num_tokens_pruned=num_pruned,
-        num_tokens_after=num_pruned if status == "passed" else num_before,
-        mean_logprob_after_nats_per_token=_mean_logprob(after if status == "passed" else before),
+        given_back=settled.given_back,
+        num_checks=settled.num_checks,
+        answer_loglik_before_nats_per_token=plain_before,
+        answer_loglik_after_nats_per_token=plain_pruned,
+        answer_loglik_without_nats_per_token=without,
+        support_before_nats_per_token=support_before,
+        support_after_nats_per_token=settled.support_nats_per_token,
+        supported=support_before > without,
+        completion_rate=settled.completion_rate,
+        num_tokens_before=_scores(before).num_tokens,
+        num_tokens_pruned=_scores(pruned).num_tokens,
+        num_tokens_after=_scores(after).num_tokens,
+        mean_logprob_after_nats_per_token=_scores(after).mean_logprob_nats,
     )
+
+
+def _settled(
+    trace: PrunedTrace, support_before: float, support_pruned: float, config: Config, judging: verify.Config
+) -> Dialogue[Settled]:
+    """The pruned thinking if it holds, else with as few steps given back as bisection finds."""
+    least = support_before - config.max_loss_nats_per_token
+    first = yield from _check(trace, trace.pruned, support_pruned, least, config, judging)
+    if not first.reason:
+        return Settled("passed", "", (), first.support_nats_per_token, first.completion_rate, 1)
+    groups, best, num_checks = restorable_groups(trace), None, 1
+    low, high = 0, len(groups)  # with `low` groups given back it does not hold; with `high` it does, or is the original
+    while high - low > 1 and num_checks <= math.floor(math.log2(len(trace.steps))):
+        middle = (low + high) // 2
+        version = joined(trace.thinking, trace.steps, trace.decisions, _steps(groups[:middle]))
+        answer = yield from answers_to(_answers(trace, [without_statements(trace, version)]))
+        (support,) = _per_token(answer, 1)
+        found = yield from _check(trace, version, support, least, config, judging)
+        num_checks += 1
+        low, high, best = (middle, high, best) if found.reason else (low, middle, found)
+    if best is None:
+        return Settled("gave_up", first.reason, _steps(groups), support_before, math.nan, num_checks)
+    given = _steps(groups[:high])
+    return Settled("rolled_back", first.reason, given, best.support_nats_per_token, best.completion_rate, num_checks)
+
+
+def _check(
+    trace: PrunedTrace, thinking: str, support: float, least: float, config: Config, judging: verify.Config
+) -> Dialogue[Check]:
+    """Whether one version of the thinking holds."""
+    if not intact(thinking, trace.response):
+        return Check("the pruned trace does not parse as training would see it", math.nan, math.nan)
+    if support < least:
+        return Check("the answer became too unlikely", support, math.nan)
+    completions = yield from answers_to(_completions(trace, without_statements(trace, thinking), config))
+    right = [_is_right(exchange, trace, judging) for exchange in completions]
+    rate = sum(right) / len(right) if right else math.nan
+    return Check("too few completions are right" if rate < config.min_rate else "", support, rate)
+
+
+def without_statements(trace: PrunedTrace, thinking: str) -> str:
+    """The thinking without the sentences that only state the answer: as the response does, or as the reference is written."""
+    problem = trace.problem
+    for answer in dict.fromkeys((final_answer(trace.response, problem), problem.answer)):
+        thinking = masked(thinking, answer, problem.answer_kind, problem.question)
+    return thinking
+
+
+def restorable_groups(trace: PrunedTrace) -> list[tuple[int, ...]]:
+    """The steps that are not as they were, in the order in which they are given back; those rewritten as one go together."""
+    groups: list[list[int]] = []
+    for decision in trace.decisions:
+        if decision.action == Action.MERGE:
+            groups[-1].append(decision.step)
+        elif decision.action != Action.KEEP:
+            groups.append([decision.step])
+    scores = {decision.step: decision.score for decision in trace.decisions}
+    ranked = sorted(groups, key=lambda group: (math.isnan(scores[group[0]]), -scores[group[0]], group[0]))
+    return [tuple(group) for group in ranked]
+
+
+def restorable(trace: PrunedTrace) -> tuple[int, ...]:
+    """All steps that are not as they were."""
+    return _steps(restorable_groups(trace))
 
 
 def outcome_of(trace: PrunedTrace, judging: verify.Config) -> Outcome:
@@ -96,7 +215,42 @@ def intact(thinking: str, response: str) -> bool:
     return not isinstance(parts, Unparsable) and parts == (thinking.strip(), response.strip())
 
 
-def _mean_logprob(scores: TokenScores) -> float:
-    """Of all tokens of the thinking, in nats per token; NaN without tokens."""
-    known = [value for value in scores.logprobs_nats if value is not None]
-    return math.fsum(known) / len(known) if known else math.nan
+def _answers(trace: PrunedTrace, contexts: Sequence[str]) -> list[ScoreRequest]:
+    """Ask for the answer after each of these thinkings; nothing where the response states none."""
+    answer, kind = final_answer(trace.response, trace.problem), trace.problem.answer_kind
+    return [answer_request(trace.prompt, thinking, answer, kind) for thinking in contexts] if answer else []
+
+
+def _per_token(answers: Sequence[Exchange], number: int) -> list[float]:
+    """How likely each is, in nats per token; NaN for all where there is no answer to ask for."""
+    return [likelihood(answer).per_token for answer in answers] or [math.nan] * number
+
+
+def _completions(trace: PrunedTrace, thinking: str, config: Config) -> list[GenerateRequest]:
+    """The model has to go on after "The final answer is \\boxed{"."""
+    begun, messages = statement(thinking, trace.problem.answer_kind), (Message("user", trace.prompt),)
+    return [GenerateRequest(messages, config.sampling, sample, begun=begun) for sample in range(config.completions)]
+
+
+def _is_right(exchange: Exchange, trace: PrunedTrace, judging: verify.Config) -> bool:
+    completion = cast("Completion", exchange.response)
+    response = statement("", trace.problem.answer_kind) + completion.text
+    if trace.problem.answer_kind != "code":
+        response = response.partition("\n")[0]  # it answers at once; what it thinks of it later does not count
+    return judge_response(response, checkable(trace.problem, trace.response), judging)[1].outcome == Outcome.CORRECT
+
+
+class _Read(NamedTuple):
+    num_tokens: int
+    mean_logprob_nats: float
+
+
+def _scores(exchange: Exchange) -> _Read:
+    """Number of tokens of a thinking, and the mean of their log-probabilities; NaN without tokens."""
+    values = cast("TokenScores", exchange.response).logprobs_nats
+    known = [value for value in values if value is not None]
+    return _Read(len(values), math.fsum(known) / len(known) if known else math.nan)
+
+
+def _steps(groups: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sorted(step for group in groups for step in group))

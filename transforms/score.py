@@ -99,9 +99,14 @@ def final_answer(response: str, problem: Problem) -> str:
 
 def answer_request(prompt: str, thinking: str, answer: str, kind: str) -> ScoreRequest:
     """Asks for the tokens of `answer` where it is stated after the thinking."""
-    before, after = _PROGRAM if kind == "code" else _STATEMENT
-    given = f"{thinking.strip()}{JOIN}{before}" if thinking.strip() else before
+    given, after = statement(thinking, kind), (_PROGRAM if kind == "code" else _STATEMENT)[1]
     return replace(turn(prompt, given + answer + after), spans=((len(given), len(given + answer)),))
+
+
+def statement(thinking: str, kind: str) -> str:
+    """The thinking, and then the words that the answer follows."""
+    before = (_PROGRAM if kind == "code" else _STATEMENT)[0]
+    return f"{thinking.strip()}{JOIN}{before}" if thinking.strip() else before
 
 
 def likelihood(exchange: Exchange) -> Likelihood:

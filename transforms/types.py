@@ -11,6 +11,7 @@ texts: a part of `traces/` and the part of `steps/` of the same number hold the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -228,27 +229,45 @@ class TraceScores:
 
 
 class Action(StrEnum):
-    """What pruning does with a step."""
+    """What pruning does with a step. A step that is merged is part of the rewritten text of an earlier one."""
 
     KEEP = "keep"
     DELETE = "delete"
+    REWRITE = "rewrite"
+    MERGE = "merge"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a method decided for one step, and why. `score` is what it ranked the step by; NaN where it ranks nothing."""
+    """What a method decided for one step, and why. `score` is what it ranked the step by; NaN where it ranks nothing.
+
+    `text` is what a rewritten step says now.
+    """
 
     step: int
     action: str
     reason: str
     score: float = math.nan
+    text: str = ""
+
+
+def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision], given_back: Sequence[int] = ()) -> str:
+    """What stays of the thinking: the kept steps and those given back, byte for byte, and the rewritten ones, in order."""
+    texts = []
+    for step, decision in zip(steps, decisions, strict=True):
+        if decision.action == Action.KEEP or decision.step in given_back:
+            texts.append(step.text(thinking))
+        elif decision.action == Action.REWRITE:
+            texts.append(decision.text)
+    return "".join(texts)
 
 
 @dataclass(frozen=True)
 class PrunedTrace:
-    """A trace with one decision per step; `pruned` is the joined text of the kept steps.
+    """A trace with one decision per step; `pruned` is the joined text of the kept and rewritten steps.
 
-    `shortfall` says why a budget was not met, or is "".
+    `shortfall` says why a budget was not met, or is "". `prompts` is the checksum of the prompts behind the annotations that
+    the method read, or "".
     """
 
     id: str
@@ -262,22 +281,34 @@ class PrunedTrace:
     decisions: tuple[Decision, ...]
     pruned: str
     shortfall: str
+    method_version: str = ""
+    prompts: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecheckedTrace(PrunedTrace):
-    """A pruned trace, verified again. `status` is passed | rolled_back | original_fails.
+    """A pruned trace, verified again. `status` is passed | rolled_back | gave_up | original_fails.
 
-    `final` is the thinking that goes on: the pruned one where it passed, else the original.
-    Log-likelihoods are of the final answer after the thinking, in nats per token of the answer; NaN without an answer.
+    `final` is the thinking that goes on: the pruned one with the steps in `given_back` as they were. Log-likelihoods are of
+    the final answer, in nats per token of the answer; NaN without an answer. Those of the answer are after the original
+    (`before`), after what the method proposed (`after`), and after no thinking at all (`without`). Those of the support
+    are after the original and after `final`, both without the sentences that only state the answer. `supported` is false
+    where the original makes the answer no more likely than no thinking does. `num_checks` versions were checked.
     """
 
     final: str
     status: str
     reason: str
     outcome: str
+    given_back: tuple[int, ...]
+    num_checks: int
     answer_loglik_before_nats_per_token: float
     answer_loglik_after_nats_per_token: float
+    answer_loglik_without_nats_per_token: float
+    support_before_nats_per_token: float
+    support_after_nats_per_token: float
+    supported: bool
+    completion_rate: float  # of those drawn after `final`; NaN where none was
     num_tokens_before: int
     num_tokens_pruned: int
     num_tokens_after: int

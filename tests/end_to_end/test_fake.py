@@ -150,7 +150,10 @@ def test_model_text_is_escaped_on_the_page() -> None:
         "thinking_tokens": {"kept_share": 1.0, "before": 1, "after": 1}, "methods": {}, "families": {}, "dropped": {}, "chosen_methods": {},
         "difficulty": {}, "asked_examples": None, "teachers": {}, "verdicts_by_reference": {}, "verdicts_by_rule": {}, "undecided_reasons": [],
     }  # fmt: skip
-    text = page(metrics, [{"trace": hostile, "steps": [{"text": "<b>x</b>", "kept": True, "reason": '"><i>'}]}])
+    text = page(
+        metrics,
+        [{"trace": hostile, "steps": [{"text": "<b>x</b>", "kept": True, "rewritten": "<u>", "reason": '"><i>'}]}],
+    )
     assert "<script>" not in text
     assert "<img" not in text
     assert "<b>x" not in text

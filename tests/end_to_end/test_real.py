@@ -183,6 +183,7 @@ def main():
     requests = [GenerateRequest((Message("user", text),), sampling, 0) for text in ("Say hi.", "word " * 500, "Say hi.")]
     schema = json.dumps({"type": "array", "items": {"enum": ["KEEP", "DELETE"]}, "minItems": 6, "maxItems": 6})
     requests.append(GenerateRequest((Message("user", "Say hi."),), Sampling(max_tokens=64), 0, schema))
+    requests.append(GenerateRequest((Message("user", "Count."),), Sampling(temperature=0.0, max_tokens=4), 0, begun="1, 2, 3, 4, 5, 6, 7,"))
     print("ANSWERS " + json.dumps({n: [type(r).__name__, vars(r)] for n, r in engine.run(requests)}))
 
 if __name__ == "__main__":
@@ -204,6 +205,7 @@ def test_one_prompt_too_long_does_not_fail_the_batch(real: Path, tmp_path: Path)
     opinions = json.loads(answers["3"][1]["text"])  # structured output, from a model of 135M parameters
     assert len(opinions) == 6
     assert set(opinions) <= {"KEEP", "DELETE"}
+    assert answers["4"][1]["text"].startswith(" 8")  # it goes on from where the request had begun its answer
 
 
 def test_transformers_generates_too(scorer: Any) -> None:
@@ -231,6 +233,9 @@ def test_transformers_generates_too(scorer: Any) -> None:
         assert found.num_tokens == len(alone)
         assert found.finish_reason == ("stop" if int(alone[-1]) in scorer._ends else "length")
         assert -12 * 8 < found.sum_logprob_nats < 0
+    begun = scorer._tokenizer.decode(alone[:5], skip_special_tokens=True)
+    further = GenerateRequest((Message("user", questions[3]),), Sampling(temperature=0.0, max_tokens=7), 0, begun=begun)
+    assert begun + dict(scorer.run([further]))[0].text == answers[3].text
     schema = json.dumps({"type": "object", "required": ["a"]})
     asked = GenerateRequest((Message("user", "Say hi."),), Sampling(temperature=0.0, max_tokens=8), 0, schema)
     assert isinstance(checked(asked, dict(scorer.run([asked]))[0]), Completion | Failure)  # as the model can
@@ -301,6 +306,13 @@ def test_a_real_server_is_a_teacher_until_it_dies(
     ]
     assert ended  # some fill their room with spaces, as JSON allows
     assert all(len(opinions) == 6 and set(opinions) <= {"KEEP", "DELETE"} for opinions in ended)
+
+    begun = GenerateRequest(
+        (Message("user", "Count."),), Sampling(temperature=0.0, max_tokens=4), 0, begun="1, 2, 3, 4, 5, 6, 7,"
+    )
+    ((_, further),) = engine.run([begun])
+    assert isinstance(further, Completion), further
+    assert further.text.startswith(" 8")
 
     text = "2 + 3 = 5.\n\nLet me check: é 👍 is 5.\n\nYes"
     (scored,) = dict(engine.run([ScoreRequest((Message("user", "2 + 3?"),), text)])).values()

@@ -269,6 +269,9 @@ class EndpointEngine:
             "top_p": sampling.top_p,
             self._model.max_tokens_key: sampling.max_tokens,
         }
+        if request.begun:  # as vLLM's and SGLang's servers take it
+            body["messages"] = [*body["messages"], {"role": "assistant", "content": request.begun}]
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         if sampling.logprobs:
             body["logprobs"] = True
         if request.schema:
@@ -384,7 +387,8 @@ def _count(value: Any) -> int:
 
 
 def _chars(request: Request) -> int:
-    return sum(len(message.content) for message in request.messages)
+    begun = len(request.begun) if isinstance(request, GenerateRequest) else 0
+    return begun + sum(len(message.content) for message in request.messages)
 
 
 def _url(base_url: str) -> str:

@@ -52,18 +52,21 @@ class GenerateRequest:
     """Asks for one completion. `sample` tells the k requests for the same messages apart.
 
     `schema` is a JSON schema as JSON text that the completion must fit (structured output), or "" for free text.
+    `begun` is what the assistant has said so far: the completion goes on from there, and does not repeat it.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling
     sample: int
     schema: str = ""
+    begun: str = ""
 
     def content(self) -> dict[str, Any]:
         """All that the answer depends on, as JSON values."""
         messages = chat(self.messages)
         content = {"kind": "generate", "messages": messages, "sampling": self.sampling.content(), "sample": self.sample}
-        return content | ({"schema": json.loads(self.schema)} if self.schema else {})
+        content |= {"schema": json.loads(self.schema)} if self.schema else {}
+        return content | ({"begun": self.begun} if self.begun else {})
 
 
 @dataclass(frozen=True)

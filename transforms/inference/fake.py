@@ -6,10 +6,12 @@ an answer without a final answer, as real teachers give them too.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from transforms.folders import canonical_json
 from transforms.inference.engine import (
@@ -57,7 +59,12 @@ class FakeEngine:
     def _complete(self, request: GenerateRequest) -> Completion:
         question, replies = request.messages[-1].content, self._model.replies
         right = unit_interval(0, "right", canonical_json(request.content())) < self._model.accuracy
-        words = (replies[request.sample % len(replies)] if replies else _solve(question, right)).split(" ")
+        text = replies[request.sample % len(replies)] if replies else _solve(question, right)
+        if request.schema and not replies:
+            text = json.dumps(_fitting(json.loads(request.schema), canonical_json(request.content())))
+        elif request.begun:
+            text = text.rpartition("\\boxed{")[2]
+        words = text.split(" ")
         kept = words[: request.sampling.max_tokens]
         logprob = -len(kept) * (0.2 if right else 0.6) if request.sampling.logprobs else None
         reason = "stop" if kept == words else "length"
@@ -76,6 +83,15 @@ def _solve(question: str, right: bool) -> str:
     total += 0 if right else 1
     lines.append(f"Let me check: the terms are {', '.join(terms[::2])}, and their sum is {total}.")
     return "\n\n".join([*lines, f"The final answer is \\boxed{{{total}}}."])
+
+
+def _fitting(schema: dict[str, Any], seed: str) -> Any:
+    """A value that fits a schema of objects, enums and texts: which one is up to the seed."""
+    if "properties" in schema:
+        return {name: _fitting(inner, f"{seed} {name}") for name, inner in schema["properties"].items()}
+    if "enum" in schema:
+        return schema["enum"][int(unit_interval(0, "enum", seed) * len(schema["enum"]))]
+    return "so"
 
 
 def _score(request: ScoreRequest) -> TokenScores:

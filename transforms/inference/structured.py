@@ -7,6 +7,7 @@ prompt. What comes back is checked here in either case, since neither is a promi
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -37,7 +38,7 @@ def in_prompt(request: GenerateRequest) -> GenerateRequest:
     """The request with its schema in words, for what cannot be held to it."""
     *before, last = request.messages
     asked = Message(last.role, f"{last.content}\n\n{_ASK}{request.schema}")
-    return GenerateRequest((*before, asked), request.sampling, request.sample)
+    return replace(request, messages=(*before, asked), schema="")
 
 
 def without_fence(text: str) -> str:

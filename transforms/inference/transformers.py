@@ -87,6 +87,7 @@ class TransformersEngine:
         fitting: list[tuple[int, list[int], bool]] = []
         for position, request in batch:
             ids = self._prompt_ids((in_prompt(request) if request.schema else request).messages)
+            ids = ids + self._text_ids(request.begun) if request.begun else ids
             if failure := too_long(len(ids), sampling.max_tokens, self._max_model_len):
                 yield position, failure
             else:
@@ -122,6 +123,10 @@ class TransformersEngine:
             return ids[:-1] if ids[-1:] == [self._tokenizer.eos_token_id] else ids  # some end every text
         prompt = self._tokenizer.apply_chat_template(chat(messages), tokenize=False, add_generation_prompt=True)
         return self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
+
+    def _text_ids(self, text: str) -> list[int]:
+        """What the assistant says, in which special-token strings stay text."""
+        return self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
     def _made_scorer(self) -> Scorer:
         """The scorer, made when it is first wanted: a model that only generates need not be one that can score."""

@@ -12,8 +12,8 @@ from types import ModuleType
 
 from transforms.configuration import Config
 from transforms.pruning import asap, first_correct, head, keep_all, random, step_entropy, tail
-from transforms.pruning.base import PruneInput, joined, shortfall
-from transforms.types import Drop, DropReason, PrunedTrace
+from transforms.pruning.base import PruneInput, shortfall
+from transforms.types import Drop, DropReason, PrunedTrace, joined
 
 METHODS: dict[str, ModuleType] = {
     "keep_all": keep_all,
@@ -48,4 +48,5 @@ def prune(given: PruneInput, method: str, config: Config) -> Iterator[PrunedTrac
         decisions=decisions,
         pruned=joined(trace.thinking, trace.steps, decisions),
         shortfall=shortfall(given, decisions, config),
+        method_version=module.VERSION,
     )

@@ -19,7 +19,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from transforms.pruning.base import SENTENCE_END, Budget, PruneInput, lowest_first, protected, within_budget
+from transforms.pruning.base import Budget, PruneInput, lowest_first, protected, within_budget
+from transforms.statements import SENTENCE_END
 from transforms.types import Action, Decision
 
 VERSION = "1"

@@ -7,7 +7,6 @@ Three kinds of steps are protected: the first, the last one that has the final a
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,9 +14,8 @@ from pydantic import Field
 
 from transforms.configuration import Config
 from transforms.score import final_answer
-from transforms.types import Action, Decision, SegmentedTrace, Step, StepScore, TraceScores
-
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")  # rough: what it cuts is only looked through
+from transforms.statements import says
+from transforms.types import Action, Decision, SegmentedTrace, StepScore, TraceScores
 
 
 class PruneInput(NamedTuple):
@@ -105,18 +103,11 @@ def protected(trace: SegmentedTrace) -> dict[int, str]:
     return spared
 
 
-def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision]) -> str:
-    """The kept steps' text, in order, byte for byte."""
-    kept = {decision.step for decision in decisions if decision.action == Action.KEEP}
-    return "".join(step.text(thinking) for number, step in enumerate(steps) if number in kept)
-
-
 def _last_with(answer: str, texts: Sequence[str]) -> int | None:
-    """The last text that has the answer as a word of its own."""
+    """The last text that has the answer as a value of its own."""
     if not answer:
         return None
-    pattern = re.compile(rf"(?<![\w.]){re.escape(answer)}(?!\w|\.\d)")
-    return next((number for number in reversed(range(len(texts))) if pattern.search(texts[number])), None)
+    return next((number for number in reversed(range(len(texts))) if says(answer).search(texts[number])), None)
 
 
 def _body(code: str) -> str:

@@ -15,7 +15,8 @@ import re
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
-from transforms.pruning.base import SENTENCE_END, PruneInput
+from transforms.pruning.base import PruneInput
+from transforms.statements import SENTENCE_END
 from transforms.types import Action, Decision, Problem
 from transforms.verify import checkable, is_correct
 from transforms.verify.extract import final_answer

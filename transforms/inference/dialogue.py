@@ -1,0 +1,84 @@
+"""Questions whose next ones depend on the answers: written as one generator, asked by a `Job` in rounds.
+
+    def search(row):
+        (first,) = yield [request]      # asks, and gets one exchange a request
+        (second,) = yield [other(first)]
+        return found(second)
+
+    Job("recheck", RecheckedTrace, read, **conversation(search))
+
+Each round plays the generator from its beginning over all exchanges so far, so it must do the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from transforms.inference.engine import Exchange, Failure, Request, first_failure
+
+Found = TypeVar("Found")
+Dialogue = Generator[Sequence[Request], list[Exchange], Found]
+
+
+class UnansweredError(Exception):
+    """A request of a dialogue failed."""
+
+    def __init__(self, failure: Failure):
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def answers_to(requests: Sequence[Request]) -> Dialogue[list[Exchange]]:
+    """Asks, and gives what came back. Raises UnansweredError at the first failure."""
+    exchanges = yield requests
+    if failure := first_failure(exchanges):
+        raise UnansweredError(failure)
+    return exchanges
+
+
+def conversation(dialogue: Callable[[Any], Dialogue[Any]]) -> dict[str, Any]:
+    """`ask`, `again` and `map` of a `Job` whose rows each have one outcome, what the dialogue returns."""
+    return {
+        "ask": partial(first_requests, dialogue),
+        "again": partial(_further_requests, dialogue),
+        "map": partial(_outcome, dialogue),
+    }
+
+
+def first_requests(dialogue: Callable[[Any], Dialogue[Any]], row: Any) -> Sequence[Request]:
+    """What is asked for a row at first; nothing where nothing has to be asked."""
+    return _played(dialogue(row), [])[0]
+
+
+def _further_requests(
+    dialogue: Callable[[Any], Dialogue[Any]], rows: Sequence[Any], exchanges: Sequence[list[Exchange]]
+) -> list[list[Request]]:
+    return [list(_played(dialogue(row), had)[0]) for row, had in zip(rows, exchanges, strict=True)]
+
+
+def _outcome(dialogue: Callable[[Any], Dialogue[Any]], row: Any, exchanges: list[Exchange]) -> list[Any]:
+    return [result(dialogue(row), exchanges)]
+
+
+def result(dialogue: Dialogue[Found], exchanges: list[Exchange]) -> Found:
+    """What the dialogue returns once everything that it asks is answered."""
+    asked, found = _played(dialogue, exchanges)
+    assert not asked, f"{len(asked)} requests are not answered"
+    return found  # type: ignore[return-value]
+
+
+def _played(dialogue: Dialogue[Found], exchanges: list[Exchange]) -> tuple[Sequence[Request], Found | None]:
+    """What it asks that is not answered yet, or what it returned."""
+    had = 0
+    try:
+        asked = next(dialogue)
+        while had + len(asked) <= len(exchanges):
+            answered = exchanges[had : had + len(asked)]
+            had += len(asked)
+            asked = dialogue.send(answered)
+    except StopIteration as end:
+        return [], end.value
+    dialogue.close()
+    return asked, None
