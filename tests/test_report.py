@@ -136,7 +136,7 @@ def rechecked(id: str, status: str, **more: Any) -> RecheckedTrace:
         "final": "So 5.", "reason": "", "outcome": "correct", "given_back": (), "num_checks": 1, "supported": True,
         "answer_loglik_before_nats_per_token": -1.0, "answer_loglik_after_nats_per_token": -1.0,
         "answer_loglik_without_nats_per_token": -2.0, "support_before_nats_per_token": -1.0,
-        "support_after_nats_per_token": -1.0, "completion_rate": math.nan, "num_tokens_before": 9, "num_tokens_pruned": 9,
+        "support_pruned_nats_per_token": -1.0, "support_after_nats_per_token": -1.0, "completion_rate": math.nan, "num_tokens_before": 9, "num_tokens_pruned": 9,
         "num_tokens_after": 9, "mean_logprob_after_nats_per_token": -0.5,
     }  # fmt: skip
     return RecheckedTrace(id=id, status=status, **(values | more))

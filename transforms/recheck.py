@@ -127,6 +127,7 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
         answer_loglik_after_nats_per_token=plain_pruned,
         answer_loglik_without_nats_per_token=without,
         support_before_nats_per_token=support_before,
+        support_pruned_nats_per_token=support_pruned,
         support_after_nats_per_token=settled.support_nats_per_token,
         supported=support_before > without,
         completion_rate=settled.completion_rate,

@@ -292,7 +292,7 @@ class RecheckedTrace(PrunedTrace):
     `final` is the thinking that goes on: the pruned one with the steps in `given_back` as they were. Log-likelihoods are of
     the final answer, in nats per token of the answer; NaN without an answer. Those of the answer are after the original
     (`before`), after what the method proposed (`after`), and after no thinking at all (`without`). Those of the support
-    are after the original and after `final`, both without the sentences that only state the answer. `supported` is false
+    are after the original, the proposed and the `final` thinking, all without the sentences that only state the answer. `supported` is false
     where the original makes the answer no more likely than no thinking does. `num_checks` versions were checked.
     """
 
@@ -306,6 +306,7 @@ class RecheckedTrace(PrunedTrace):
     answer_loglik_after_nats_per_token: float
     answer_loglik_without_nats_per_token: float
     support_before_nats_per_token: float
+    support_pruned_nats_per_token: float
     support_after_nats_per_token: float
     supported: bool
     completion_rate: float  # of those drawn after `final`; NaN where none was

@@ -1,0 +1,300 @@
+"""Pruning methods at budgets, on real traces: what stays, and whether it still carries the answer.
+
+    python bench/methods.py data/models/qwen2.5-coder-0.5b-instruct data/models/qwen2.5-coder-1.5b-instruct --traces 40 --math 10
+
+The scorer (0.5B) ranks steps and gives likelihoods; the reader (1.5B) has to answer at once after the pruned thinking.
+Both are asked twice: after what is left as it is (`plain`), and without the sentences that only state the answer
+(`masked`). Prints one JSON line: for each method and budget the share of tokens kept, the change of the answer's
+log-likelihood in nats per token, the share of traces from which the reader gives the right answer with its Wilson
+interval (95 %), the rates of the re-check, and seconds per trace; beside them the original and no thinking at all.
+
+Traces are correct ones of DeepSeek-R1 on GSM8K and MATH (SHARED_DATA) in an order by checksum, or with --data those in a
+data folder. Answers are kept in --cache, so that a run that was stopped goes on, and more traces cost only themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scipy.stats import binomtest
+
+from transforms import models, recheck, verify
+from transforms.folders import read_rows
+from transforms.inference.cache import Cache
+from transforms.inference.dialogue import conversation
+from transforms.inference.engine import (
+    Completion,
+    Exchange,
+    GenerateRequest,
+    Model,
+    Request,
+    Sampling,
+    TransformersModel,
+    VllmModel,
+)
+from transforms.inference.handler import EngineHandler
+from transforms.pruning import METHODS, prune
+from transforms.pruning.base import Budget, PruneInput
+from transforms.recheck import without_statements
+from transforms.score import Config as ScoreConfig
+from transforms.score import requests as score_requests
+from transforms.score import score, statement
+from transforms.segment import split_steps
+from transforms.shards import Batch, Shard
+from transforms.traces import Parts, split_thinking
+from transforms.types import Message, Outcome, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, TraceScores
+from transforms.verify import judge_response
+
+SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+INSTRUCTION = "Reason step by step, and put the final answer within \\boxed{}."
+JUDGING = verify.Config()
+MAX_CHARS = 24_000  # of a thinking; longer ones do not fit into the reader's window
+
+
+class Way(NamedTuple):
+    """A method at a budget, as the table names it."""
+
+    name: str
+    method: str
+    options: dict[str, Any]
+
+
+BASELINES = ("random", "head", "tail")
+WAYS = {
+    "asap, surprisal only": ("asap", {"anchor": "none"}),
+    "asap, lexical anchor": ("asap", {"anchor": "lexical"}),
+    "step_entropy": ("step_entropy", {"steps": None}),
+    **{name: (name, {}) for name in BASELINES},
+    "first_correct": ("first_correct", {}),
+}
+
+
+def ways(names: Sequence[str], ratios: Sequence[float]) -> Iterator[Way]:
+    """Each way at each budget; those without a budget once."""
+    for name in names:
+        method, options = WAYS[name]
+        if issubclass(METHODS[method].Config, Budget):
+            for ratio in ratios:
+                yield Way(f"{name} {ratio}", method, {**options, "ratio": ratio})
+        else:
+            yield Way(name, method, options)
+
+
+class Asker:
+    """A model whose answers are kept."""
+
+    def __init__(self, model: Model, cache: str):
+        self._model, self._cache = model, cache
+
+    @cached_property
+    def _engine(self) -> Any:
+        return self._handler("load", 1).load_model()
+
+    def _handler(self, label: str, rows: int, again: Any = None) -> EngineHandler:
+        cache = Cache(self._cache, models.identity(self._model, self._model.model, scores=True))
+        return EngineHandler(self._model, self._model.model, cache, label, rows, 1, again)
+
+    def ask(
+        self, label: str, rows: Sequence[Any], ask: Callable[[Any], Sequence[Request]], again: Any = None
+    ) -> list[list[Exchange]]:
+        """What comes back for each row."""
+        batch = Batch(Shard(0, ()), list(rows), [ask(row) for row in rows])
+        (answers,) = self._handler(label, len(rows), again).run_inference([batch], self._engine)
+        return answers.exchanges
+
+
+def real_traces(gsm8k: int, maths: int) -> Iterator[SegmentedTrace]:
+    """Correct traces of DeepSeek-R1 in steps, in an order by checksum."""
+    for file, count in (("gsm8k_deepseek-r1", gsm8k), ("math_deepseek-r1", maths)):
+        with gzip.open(SHARED / "traces" / f"{file}.jsonl.gz", "rt", encoding="utf-8") as lines:
+            rows = sorted(map(json.loads, lines), key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest())
+        found = 0
+        for row in rows:
+            parts = split_thinking(row["response"])
+            problem = Problem(
+                row["problem_id"], file, file.split("_")[0], row["question"], row["reference_answer"], "math", ""
+            )
+            if not isinstance(parts, Parts) or len(parts.thinking) > MAX_CHARS or found == count:
+                continue
+            if judge_response(parts.response, problem, JUDGING)[1].outcome == Outcome.CORRECT:
+                prompt = f"{row['question']}\n\n{INSTRUCTION}"
+                yield SegmentedTrace(
+                    row["id"], problem, "r1", prompt, parts.thinking, parts.response, split_steps(parts.thinking)
+                )
+                found += 1
+
+
+def own_traces(data: str, count: int) -> Iterator[SegmentedTrace]:
+    """Correct traces of a data folder, in an order by checksum."""
+    paths = sorted(str(path) for path in Path(data, "steps").glob("part-*.parquet"))
+    traces: list[SegmentedTrace] = sorted(
+        read_rows(SegmentedTrace, paths), key=lambda t: hashlib.sha256(t.id.encode()).hexdigest()
+    )
+    correct = (t for t in traces if judge_response(t.response, t.problem, JUDGING)[1].outcome == Outcome.CORRECT)
+    return (trace for _, trace in zip(range(count), correct, strict=False))
+
+
+def scored(traces: Sequence[SegmentedTrace], scorer: Asker) -> list[PruneInput]:
+    """The traces with their scores."""
+    config, found = ScoreConfig(), []
+    exchanges = scorer.ask("scores", traces, partial(score_requests, config=config))
+    for trace, answers in zip(traces, exchanges, strict=True):
+        (scores,) = score(trace, answers, config, "scorer")
+        assert isinstance(scores, TraceScores), scores
+        found.append(PruneInput(trace, scores))
+    return found
+
+
+def pruned(given: PruneInput, way: Way) -> PrunedTrace:
+    """One trace, pruned in one way."""
+    (found,) = prune(given, way.method, METHODS[way.method].Config(**way.options))
+    assert isinstance(found, PrunedTrace), found
+    return found
+
+
+def rechecked(versions: Sequence[PrunedTrace], scorer: Asker, label: str) -> list[RecheckedTrace]:
+    """All that the re-check says, of versions of which each is a row."""
+    talk = conversation(partial(recheck.dialogue, config=recheck.Config(), judging=JUDGING))
+    exchanges = scorer.ask(label, versions, talk["ask"], talk["again"])
+    found = [talk["map"](version, answers)[0] for version, answers in zip(versions, exchanges, strict=True)]
+    assert all(isinstance(one, RecheckedTrace) for one in found), found
+    return found
+
+
+def read(trace: SegmentedTrace | PrunedTrace, thinking: str) -> GenerateRequest:
+    """The reader has to answer at once."""
+    sampling = Sampling(temperature=0.0, max_tokens=48)
+    return GenerateRequest(
+        (Message("user", trace.prompt),), sampling, 0, begun=statement(thinking, trace.problem.answer_kind)
+    )
+
+
+def is_right(trace: SegmentedTrace | PrunedTrace, exchange: Exchange) -> bool:
+    """Whether the reader's answer is."""
+    if not isinstance(exchange.response, Completion):
+        return False
+    response = f"{statement('', trace.problem.answer_kind)}{exchange.response.text}".partition("\n")[0]
+    return judge_response(response, trace.problem, JUDGING)[1].outcome == Outcome.CORRECT
+
+
+def share(right: Sequence[bool]) -> dict[str, Any]:
+    """Of the right ones, in percent, with Wilson's interval."""
+    low, high = binomtest(sum(right), len(right)).proportion_ci(method="wilson")
+    return {
+        "right": sum(right),
+        "percent": round(100 * sum(right) / len(right), 1),
+        "wilson": [round(100 * low, 1), round(100 * high, 1)],
+    }
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Of those that are known."""
+    known = [value for value in values if not math.isnan(value)]
+    return round(math.fsum(known) / len(known), 4) if known else None
+
+
+def measure(
+    given: Sequence[PruneInput], way: Way, scorer: Asker, reader: Asker | None
+) -> tuple[dict[str, Any], list[RecheckedTrace]]:
+    """A row of the table."""
+    started = time.monotonic()
+    versions = [pruned(one, way) for one in given]
+    seconds = (time.monotonic() - started) / len(given)
+    checks = rechecked(versions, scorer, way.name)
+    row: dict[str, Any] = {
+        "traces": len(given),
+        "tokens_kept": round(sum(c.num_tokens_pruned for c in checks) / sum(c.num_tokens_before for c in checks), 3),
+        "shortfalls": sum(bool(version.shortfall) for version in versions),
+        "plain_change_nats": mean(
+            [c.answer_loglik_after_nats_per_token - c.answer_loglik_before_nats_per_token for c in checks]
+        ),
+        "masked_change_nats": mean([c.support_pruned_nats_per_token - c.support_before_nats_per_token for c in checks]),
+        "rates": {
+            status: round(sum(c.status == status for c in checks) / len(checks), 3)
+            for status in ("passed", "rolled_back", "gave_up")
+        },
+        "tokens_after_recheck": round(
+            sum(c.num_tokens_after for c in checks) / sum(c.num_tokens_before for c in checks), 3
+        ),
+        "prune_seconds_per_trace": round(seconds, 4),
+    }
+    if reader:
+        row |= read_both(versions, [version.pruned for version in versions], reader, way.name)
+    return row, checks
+
+
+def read_both(traces: Sequence[Any], thinkings: Sequence[str], reader: Asker, label: str) -> dict[str, Any]:
+    """The reader's answers after the thinkings, plain and masked."""
+    rows = [
+        (trace, [thinking, without_statements(trace, thinking)])
+        for trace, thinking in zip(traces, thinkings, strict=True)
+    ]
+    exchanges = reader.ask(f"read {label}", rows, lambda row: [read(row[0], text) for text in row[1]])
+    right = [[is_right(row[0], one) for one in answers] for row, answers in zip(rows, exchanges, strict=True)]
+    return {"plain": share([one[0] for one in right]), "masked": share([one[1] for one in right])}
+
+
+def shortest(candidates: Sequence[RecheckedTrace]) -> RecheckedTrace:
+    """The portfolio's choice for a trace: equals go to the first."""
+    return min(candidates, key=lambda candidate: candidate.num_tokens_after)
+
+
+def main() -> None:
+    """Prints the line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scorer")
+    parser.add_argument("reader")
+    parser.add_argument("--traces", type=int, default=40)
+    parser.add_argument("--math", type=int, default=10)
+    parser.add_argument("--data", help="a data folder whose traces are taken, in place of the real ones")
+    parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 0.25, 0.12])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--cache", default="data/cache")
+    parser.add_argument("--scorer-only", action="store_true", help="leave the reader out")
+    options = parser.parse_args()
+    scorer = Asker(TransformersModel(engine="transformers", model=options.scorer, max_model_len=16_384), options.cache)
+    reader = (
+        None
+        if options.scorer_only
+        else Asker(VllmModel(engine="vllm", model=options.reader, max_model_len=8_192, max_num_seqs=16), options.cache)
+    )
+    traces = list(
+        own_traces(options.data, options.traces) if options.data else real_traces(options.traces, options.math)
+    )
+    given = scored(traces, scorer)
+    table: dict[str, Any] = {}
+    all_checks = []
+    if reader:
+        table["original"] = read_both(traces, [trace.thinking for trace in traces], reader, "original")
+        table["no thinking"] = read_both(traces, ["" for _ in traces], reader, "no thinking")
+    for way in ways(options.ways, options.ratios):
+        table[way.name], checks = measure(given, way, scorer, reader)
+        all_checks.append(checks)
+        print(json.dumps({way.name: table[way.name]}), flush=True)
+    chosen = [shortest(candidates) for candidates in zip(*all_checks, strict=True)]
+    tokens = sum(c.num_tokens_after for c in chosen) / sum(c.num_tokens_before for c in chosen)
+    table["portfolio"] = {
+        "tokens_kept": round(tokens, 3),
+        "masked_change_nats": mean([c.support_after_nats_per_token - c.support_before_nats_per_token for c in chosen]),
+    }
+    if reader:
+        table["portfolio"] |= read_both(chosen, [c.final for c in chosen], reader, "portfolio")
+    print(
+        json.dumps(
+            {"bench": "methods", "traces": len(traces), "tokens": sum(one.num_tokens for one in given), "table": table}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
