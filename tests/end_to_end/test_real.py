@@ -184,6 +184,8 @@ def main():
     schema = json.dumps({"type": "array", "items": {"enum": ["KEEP", "DELETE"]}, "minItems": 6, "maxItems": 6})
     requests.append(GenerateRequest((Message("user", "Say hi."),), Sampling(max_tokens=64), 0, schema))
     requests.append(GenerateRequest((Message("user", "Count."),), Sampling(temperature=0.0, max_tokens=4), 0, begun="1, 2, 3, 4, 5, 6, 7,"))
+    schema = json.dumps({"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}, "required": ["a"]})
+    requests.append(GenerateRequest((Message("user", "Say hi."),), sampling, 0, schema))
     print("ANSWERS " + json.dumps({n: [type(r).__name__, vars(r)] for n, r in engine.run(requests)}))
 
 if __name__ == "__main__":
@@ -205,6 +207,8 @@ def test_one_prompt_too_long_does_not_fail_the_batch(real: Path, tmp_path: Path)
     opinions = json.loads(answers["3"][1]["text"])  # structured output, from a model of 135M parameters
     assert len(opinions) == 6
     assert set(opinions) <= {"KEEP", "DELETE"}
+    assert not set(answers["3"][1]["text"]) & set(" \n")
+    assert (answers["5"][0], answers["5"][1]["kind"]) == (Failure.__name__, "bad_request")
     assert answers["4"][1]["text"].startswith(" 8")  # it goes on from where the request had begun its answer
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from transforms.errors import ModelError
-from transforms.inference.engine import Completion, GenerateRequest, Response, VllmModel, chat, too_long
+from transforms.inference.engine import Completion, Failure, GenerateRequest, Response, VllmModel, chat, too_long
 from transforms.inference.quiet import quiet_libraries
 
 
@@ -43,6 +43,8 @@ class VllmEngine:
                 enforce_eager=model.enforce_eager, gpu_memory_utilization=model.gpu_memory_utilization,
                 tensor_parallel_size=model.tensor_parallel_size, disable_log_stats=True,
                 use_tqdm_on_load=False,
+                # A setting of the engine: a request's own is not looked at, and small models fill their room with spaces.
+                structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
             )  # fmt: skip
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise ModelError(f"vllm cannot load {model.model} from {folder}: {_first_line(error)}") from error
@@ -51,13 +53,18 @@ class VllmEngine:
 
     def run(self, requests: Sequence[GenerateRequest]) -> Iterator[tuple[int, Response]]:
         """Completions in the order in which they finish."""
+        from vllm.exceptions import VLLMValidationError
+
         engine = self._llm.llm_engine
         for position, request in enumerate(requests):
             ids = self._prompt_ids(request)
             if failure := too_long(len(ids), request.sampling.max_tokens, self._max_model_len):
                 yield position, failure  # vLLM would refuse the whole call
                 continue
-            engine.add_request(str(position), {"prompt_token_ids": ids}, _sampling_params(request))
+            try:
+                engine.add_request(str(position), {"prompt_token_ids": ids}, _sampling_params(request))
+            except VLLMValidationError as error:  # a schema with what xgrammar does not know
+                yield position, Failure("bad_request", _first_line(error))
         while engine.has_unfinished_requests():
             try:
                 outputs = engine.step()
@@ -98,9 +105,7 @@ def _sampling_params(request: GenerateRequest) -> Any:
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
         logprobs=0 if sampling.logprobs else None,  # 0: of the token that was drawn, and no others
-        structured_outputs=StructuredOutputsParams(json=json.loads(request.schema), disable_any_whitespace=True)
-        if request.schema
-        else None,
+        structured_outputs=StructuredOutputsParams(json=json.loads(request.schema)) if request.schema else None,
     )
 
 
