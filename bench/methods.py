@@ -45,7 +45,7 @@ from transforms.inference.engine import (
 from transforms.inference.handler import EngineHandler
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import Budget, PruneInput
-from transforms.recheck import without_statements
+from transforms.recheck import derivation
 from transforms.score import Config as ScoreConfig
 from transforms.score import requests as score_requests
 from transforms.score import score, statement
@@ -235,10 +235,7 @@ def measure(
 
 def read_both(traces: Sequence[Any], thinkings: Sequence[str], reader: Asker, label: str) -> dict[str, Any]:
     """The reader's answers after the thinkings, plain and masked."""
-    rows = [
-        (trace, [thinking, without_statements(trace, thinking)])
-        for trace, thinking in zip(traces, thinkings, strict=True)
-    ]
+    rows = [(trace, [thinking, derivation(trace, thinking)]) for trace, thinking in zip(traces, thinkings, strict=True)]
     exchanges = reader.ask(f"read {label}", rows, lambda row: [read(row[0], text) for text in row[1]])
     right = [[is_right(row[0], one) for one in answers] for row, answers in zip(rows, exchanges, strict=True)]
     return {"plain": share([one[0] for one in right]), "masked": share([one[1] for one in right])}

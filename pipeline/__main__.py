@@ -21,6 +21,7 @@ HELP = {
     "verify": "Judge each trace's answer → verdicts/.",
     "segment": "Cut the thinking into steps → steps/.",
     "score": "Score the steps with the scorer → scores/.",
+    "annotate": "Ask the teacher what to do with each step → annotations/.",
     "prune": "Decide which steps go, one folder a method → pruned/METHOD/.",
     "recheck": "Check that pruned traces still hold → rechecked/METHOD/.",
     "filter": "Keep what is correct, a few per problem → kept/.",

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from transforms.annotate import degenerate
 from transforms.difficulty import band_name, band_of
-from transforms.types import Outcome, Verdict
+from transforms.types import Annotations, Outcome, Verdict
 
 NEVER, UNJUDGED = "0", "unjudged"  # beside the bands of pass rate
 MAX_REASONS, MAX_REASON_CHARS = 8, 100
@@ -106,6 +107,23 @@ def teachers(
         counts["recorded"] += bool(recorded)
         counts["agree"] += recorded == verdict.outcome
     return {model: {**counts, "examples": given[model]} for model, counts in sorted(found.items())}
+
+
+def opinions(annotations: Iterable[Annotations]) -> dict[str, dict[str, int]]:
+    """How often the teacher chose each label, by what it was asked: actions, path."""
+    counts: dict[str, Counter[str]] = {"actions": Counter(), "path": Counter()}
+    for trace in annotations:
+        for opinion in trace.opinions:
+            counts["actions"][opinion.action] += 1
+            counts["path"][opinion.path] += 1
+    asked = {name: {label: n for label, n in sorted(labels.items()) if label} for name, labels in counts.items()}
+    return {name: labels for name, labels in asked.items() if labels}
+
+
+def degenerate_opinions(annotations: Iterable[Annotations]) -> dict[str, str]:
+    """The label that nearly all opinions have, where one has, by what was asked."""
+    found = {name: degenerate(labels) for name, labels in opinions(annotations).items()}
+    return {name: label for name, label in found.items() if label}
 
 
 def undecided_reasons(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:

@@ -15,7 +15,11 @@ from transforms.folders import fingerprint
 from transforms.pruning import METHODS
 
 ROOT = Path(pipeline.__file__).parent.parent
-DATA = {"transforms/discourse.py": ["transforms/cues.toml"]}  # files that a module reads
+PROMPTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("transforms/prompts/*.txt"))
+DATA = {
+    "transforms/discourse.py": ["transforms/cues.toml"],
+    "transforms/prompts/__init__.py": PROMPTS,
+}  # files that a module reads
 
 
 def code_version(stage: str, method: str = "") -> str:
@@ -27,10 +31,11 @@ def code_version(stage: str, method: str = "") -> str:
 def modules(stage: str, method: str = "") -> list[str]:
     """Paths of the stage's modules below the root, sorted; of the pruning methods only `method`'s."""
     others = {f"transforms/pruning/{name}.py" for name in METHODS} - {f"transforms/pruning/{method}.py"}
+    asks = stage == "prune" and hasattr(METHODS.get(method), "dialogue")
     name = "transforms.pruning" if stage == "prune" else f"transforms.{stage}"
     waiting = [_file(f"{name}.stage") or _file(name)]
     waiting += [f"transforms/pruning/{method}.py"] if stage == "prune" else []
-    waiting += [_file("transforms.inference.handler")] if stage in (*ASKING, "segment") else []
+    waiting += [_file("transforms.inference.handler")] if stage in (*ASKING, "segment") or asks else []
     waiting += [_file("transforms.imports")] if stage == "generate" else []
     found: set[str] = set()
     while waiting:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from transforms.annotate import Config as Annotate
 from transforms.configuration import Config, combination, unknown_key
 from transforms.emit import Config as Emit
 from transforms.errors import ConfigError, InputError
@@ -24,7 +25,7 @@ from transforms.generate import Config as Generate
 from transforms.inference.engine import GENERATES, SCORES, Model, has_weights
 from transforms.ingest import Config as Ingest
 from transforms.models import check_name
-from transforms.pruning import METHODS
+from transforms.pruning import METHODS, needs
 from transforms.recheck import Config as Recheck
 from transforms.score import Config as Score
 from transforms.segment import Config as Segment
@@ -34,7 +35,7 @@ from transforms.verify.sandbox import require
 
 PARAMS_FILE = "params.yaml"
 MISSING = "(default)"
-ASKING = ("generate", "score", "recheck")  # the stages that name the model they ask; `segment` may ask score's
+ASKING = ("generate", "score", "annotate", "recheck")  # the stages that name the model they ask; others may ask score's
 
 
 class Base(Config):
@@ -99,6 +100,16 @@ class Prune(Config):
         """The Config of a method."""
         return self.options[method] if method in self.options else METHODS[method].Config()
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the methods read beside the steps: only that is computed."""
+        return frozenset().union(*(needs(method, self.option(method)) for method in self.methods))
+
+    @property
+    def opinions(self) -> tuple[str, ...]:
+        """What the teacher is asked of each step."""
+        return tuple(sorted(self.needs & {"actions", "path"}))
+
 
 class Report(Config):
     """`samples`: traces shown before and after, on the page."""
@@ -117,6 +128,7 @@ class Params(Config):
     verify: Verify = Verify()
     segment: Segment = Segment()
     score: Score = Score()
+    annotate: Annotate = Annotate()
     prune: Prune = Prune()
     recheck: Recheck = Recheck()
     filter: Filter = Filter()
@@ -137,6 +149,9 @@ class Params(Config):
             ("generate", GENERATES, "generate"),
             ("score", SCORES, "score"),
             ("recheck", SCORES, "score"),
+            *[("annotate", GENERATES, "generate")] * bool(self.prune.opinions),
+            *[("annotate", SCORES, "score, as annotate.opinions: likelihood does,")]
+            * bool(self.prune.opinions and self.annotate.opinions == "likelihood"),
         ):
             name = getattr(self, stage).model
             if name not in self.models:
@@ -166,9 +181,9 @@ class Params(Config):
             raise combination(
                 "filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)"
             )
-        ranked_by = [name for name in self.prune.methods if "entropies" in METHODS[name].NEEDS]
-        if self.score.tokens == "first" and ranked_by:
-            raise combination("score.tokens", f"leaves out the entropies that {ranked_by[0]} needs; must be all")
+        if self.score.tokens == "first" and "entropies" in self.prune.needs:
+            (name, *_) = (name for name in self.prune.methods if "entropies" in needs(name, self.prune.option(name)))
+            raise combination("score.tokens", f"leaves out the entropies that {name} needs; must be all")
         most = (
             self.generate.resample_until.max_samples
             if self.generate.resample_until
@@ -206,13 +221,22 @@ def _without_references(source: Any) -> bool:
 
 # What each stage depends on, as dotted keys of params.yaml; `{…}` is replaced by that key's value.
 SECTIONS = {
-    "models": ("base.round", "generate.import", "generate.model", "recheck.model", "score.model", "models"),
+    "models": (
+        "base.round",
+        "annotate.model",
+        "generate.import",
+        "generate.model",
+        "recheck.model",
+        "score.model",
+        "models",
+    ),
     "ingest": ("base", "ingest", "generate.import"),
     "generate": ("base.round", "generate", "verify", "models.{generate.model}"),
     "verify": ("verify",),
     "segment": ("segment", "score.model", "models.{score.model}"),  # which it asks with unit: confidence
-    "score": ("score", "models.{score.model}"),
-    "prune": ("prune.options.{method}",),
+    "score": ("score", "models.{score.model}", "prune.methods", "prune.options"),
+    "annotate": ("annotate", "models.{annotate.model}", "prune.methods", "prune.options"),
+    "prune": ("prune.options.{method}", "score.model", "models.{score.model}"),
     "recheck": ("recheck", "verify", "models.{recheck.model}"),
     "filter": ("base.seed", "filter", "prune.methods"),
     "emit": ("base.round", "base.seed", "emit"),
@@ -221,11 +245,22 @@ SECTIONS = {
 
 
 def section(params: Params, stage: str, method: str = "") -> dict[str, Any]:
-    """The values that `stage` depends on, by dotted key, as JSON values."""
+    """The values that `stage` depends on, by dotted key, as JSON values.
+
+    Of the methods, `score` and `annotate` depend on no more than what they need; and of the scorer, `prune` only where a
+    method asks it.
+    """
     values = params.model_dump(mode="json", by_alias=True)
     values["prune"]["options"] = {name: params.prune.option(name).model_dump(mode="json") for name in METHODS}
-    found = {}
-    for key in SECTIONS[stage]:
+    found: dict[str, Any] = {}
+    keys = list(SECTIONS[stage])
+    if stage in ("score", "annotate"):
+        wanted = list(params.prune.opinions) if stage == "annotate" else sorted(params.prune.needs & {"scores"})
+        found["wanted"] = wanted
+        keys = keys[:-2] if wanted else []
+    if stage == "prune" and "scorer" not in needs(method, params.prune.option(method)):
+        keys = keys[:1]
+    for key in keys:
         if "{" in key:
             key = key.replace("{method}", method)
             for stage_name in ASKING:
@@ -267,8 +302,15 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
 
 def used_models(params: Params) -> dict[str, Any]:
     """The models that a stage asks, by name. Where traces are imported, none is asked for them."""
-    stages = ASKING if not params.generate.imports else ASKING[1:]
-    names = {getattr(params, stage).model for stage in stages}
+    needed = params.prune.needs
+    asks_scorer = bool(needed & {"scores", "scorer"}) or params.segment.unit == "confidence"
+    asks = {
+        "generate": not params.generate.imports,
+        "score": asks_scorer,
+        "annotate": bool(params.prune.opinions),
+        "recheck": True,
+    }
+    names = {getattr(params, stage).model for stage in ASKING if asks[stage]}
     return {name: model for name, model in params.models.items() if name in names}
 
 
@@ -292,7 +334,7 @@ def check_complete(path: str) -> None:
     for stage in SECTIONS:
         for method in params.prune.methods:
             for key in [f"{stage}.model"] * (stage in ASKING) + list(section(params, stage, method)):
-                if _value(values, key.split(".")) == MISSING:
+                if key != "wanted" and _value(values, key.split(".")) == MISSING:
                     raise ConfigError(f"{path}: {key} is missing; DVC needs it there, even if it is its default")
 
 

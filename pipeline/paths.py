@@ -62,6 +62,7 @@ FOLDERS = {
     "verify": "verdicts",
     "segment": "steps",
     "score": "scores",
+    "annotate": "annotations",
     "prune": "pruned",
     "recheck": "rechecked",
     "filter": "kept",

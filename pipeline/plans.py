@@ -15,14 +15,15 @@ import apache_beam as beam
 from pipeline import runner
 from pipeline.config import Params, section
 from pipeline.paths import FOLDERS, Paths
-from transforms import emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
+from transforms import annotate, emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
 from transforms.errors import InputError
 from transforms.folders import StageFolder, lineage
 from transforms.inference.dialogue import conversation
-from transforms.pruning import METHODS, prune
+from transforms.pruning import METHODS, dialogue, needs, prune
 from transforms.pruning.base import PruneInput
 from transforms.shards import Job, Shard, read_parts
 from transforms.types import (
+    Annotations,
     Example,
     KeptTrace,
     Problem,
@@ -175,25 +176,47 @@ def plan_segment(context: Context, method: str) -> Iterator[Plan]:
 
 
 def plan_score(context: Context, method: str) -> Iterator[Plan]:
-    """scores/ from steps/ and the scorer."""
-    config = context.params.score
+    """scores/ from steps/ and the scorer; where no method needs them, nothing is asked."""
+    config, read = context.params.score, partial(_first, SegmentedTrace)
+    model = context.params.models[config.model].model
+    if "scores" not in context.params.prune.needs:
+        yield _plan(context, "score", Job("score", TraceScores, read, partial(score.unscored, model=model)), ["steps"])
+        return
     job = Job(
         "score",
         TraceScores,
-        partial(_first, SegmentedTrace),
-        partial(score.score, config=config, model=context.params.models[config.model].model),
+        read,
+        partial(score.score, config=config, model=model),
         ask=partial(score.requests, config=config),
     )
     yield _plan(context, "score", job, ["steps"], ask=config.model, requests_per_row=2)
 
 
+def plan_annotate(context: Context, method: str) -> Iterator[Plan]:
+    """annotations/ from steps/ and the teacher; where no method needs them, nothing is asked."""
+    config, wanted, read = context.params.annotate, context.params.prune.opinions, partial(_first, SegmentedTrace)
+    if not wanted:
+        yield _plan(context, "annotate", Job("annotate", Annotations, read, annotate.not_asked), ["steps"])
+        return
+    talk = partial(annotate.dialogue, config=config, model=context.params.models[config.model].model, wanted=wanted)
+    job = Job("annotate", Annotations, read, **conversation(talk))
+    yield _plan(context, "annotate", job, ["steps"], ask=config.model)
+
+
 def plan_prune(context: Context, method: str) -> Iterator[Plan]:
-    """pruned/METHOD/ from steps/ and scores/."""
+    """pruned/METHOD/ from steps/, and what the method needs of scores/, annotations/ and the scorer."""
     config = context.params.prune.option(method)
-    inputs = ["steps", "scores"] if "scores" in METHODS[method].NEEDS else ["steps"]
-    read = _steps_and_scores if len(inputs) == 2 else _steps_only
-    job = Job("prune", PrunedTrace, read, partial(prune, method=method, config=config))
-    yield _plan(context, "prune", job, inputs, method)
+    wanted = needs(method, config)
+    beside = {"scores": "scores" in wanted, "annotations": bool(wanted & {"actions", "path"})}
+    names = [name for name, is_wanted in beside.items() if is_wanted]
+    read = partial(_prune_inputs, names=names)
+    if "scorer" in wanted:
+        talk = conversation(partial(dialogue, method=method, config=config))
+        job = Job("prune", PrunedTrace, read, **talk)
+        yield _plan(context, "prune", job, ["steps", *names], method, ask=context.params.score.model)
+    else:
+        job = Job("prune", PrunedTrace, read, partial(prune, method=method, config=config))
+        yield _plan(context, "prune", job, ["steps", *names], method)
 
 
 def plan_recheck(context: Context, method: str) -> Iterator[Plan]:
@@ -241,6 +264,7 @@ PLANS: dict[str, Callable[[Context, str], Iterator[Plan]]] = {
     "verify": plan_verify,
     "segment": plan_segment,
     "score": plan_score,
+    "annotate": plan_annotate,
     "prune": plan_prune,
     "recheck": plan_recheck,
     "filter": plan_filter,
@@ -280,9 +304,9 @@ def _first(record: type, shard: Shard) -> Iterator[Any]:
     return folders.read_part(record, shard.source[0])
 
 
-def _steps_only(shard: Shard) -> Iterator[PruneInput]:
-    return (PruneInput(trace, None) for trace in _first(SegmentedTrace, shard))
+_BESIDE = {"scores": TraceScores, "annotations": Annotations}
 
 
-def _steps_and_scores(shard: Shard) -> Iterator[PruneInput]:
-    return (PruneInput(*row) for row in read_parts(SegmentedTrace, TraceScores, shard=shard))
+def _prune_inputs(shard: Shard, names: list[str]) -> Iterator[PruneInput]:
+    for trace, *others in read_parts(SegmentedTrace, *(_BESIDE[name] for name in names), shard=shard):
+        yield PruneInput(trace, **dict(zip(names, others, strict=True)))

@@ -27,7 +27,7 @@ from transforms import storage
 from transforms.difficulty import SAMPLES, failed_samples
 from transforms.emit import SPLITS
 from transforms.folders import MANIFEST, StageFolder, lineage, read_rows
-from transforms.types import Action, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Verdict
+from transforms.types import Action, Annotations, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Verdict
 
 METRICS, TOKENS, PAGE = "metrics.json", "tokens.csv", "index.html"
 
@@ -102,7 +102,22 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
             method: by_method(read_rows(RecheckedTrace, folder.part_paths()), correct)
             for method, folder in rechecked.items()
         },
+        "opinions": _opinions(params, paths),
         "dropped": _dropped(params, paths),
+    }
+
+
+def _opinions(params: Params, paths: Paths) -> dict[str, Any]:
+    """Of the teacher on the steps; empty where it was not asked."""
+    if not params.prune.opinions:
+        return {}
+    annotations: list[Annotations] = list(read_rows(Annotations, StageFolder(paths.stage("annotations")).part_paths()))
+    return {
+        "labels": breakdown.opinions(annotations),
+        "degenerate": breakdown.degenerate_opinions(annotations),
+        "steps": sum(len(trace.opinions) for trace in annotations),
+        "undecided": sum(trace.num_undecided for trace in annotations),
+        "rewrites": sum(len(trace.rewrites) for trace in annotations),
     }
 
 
@@ -180,7 +195,7 @@ def _rates(statuses: Counter[str]) -> dict[str, float]:
 
 
 def _dropped(params: Params, paths: Paths) -> dict[str, dict[str, int]]:
-    names = ["problems", "traces", "verdicts", "steps", "scores", "kept"]
+    names = ["problems", "traces", "verdicts", "steps", "scores", "annotations", "kept"]
     names += [f"{folder}/{method}" for folder in ("pruned", "rechecked") for method in params.prune.methods]
     counts = {name: StageFolder(paths.stage(name)).finished_manifest()["rows"]["dropped"] for name in names}
     return {name: dropped for name, dropped in counts.items() if dropped}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 
-from pipeline import report, runner
+from pipeline import breakdown, report, runner
 from pipeline.code import code_version
 from pipeline.config import SECTIONS, check_sandbox, used_models
 from pipeline.paths import MATRIX, TALLIED
@@ -24,11 +24,11 @@ from pipeline.plans import PLANS, Context, Plan
 from pipeline.rounds import check_teacher
 from transforms import folders, models, storage
 from transforms.errors import InputError
-from transforms.folders import StageFolder, canonical_json
+from transforms.folders import StageFolder, canonical_json, read_rows
 from transforms.inference.cache import Cache
 from transforms.inference.engine import amount, cost, has_weights
 from transforms.shards import MapShards, Shard
-from transforms.types import DropReason, Outcome
+from transforms.types import Annotations, DropReason, Outcome
 
 if TYPE_CHECKING:
     from transforms.inference.handler import EngineHandler
@@ -127,6 +127,12 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     )
     tallied = folder.counts(TALLIED[plan.stage]) if plan.stage in TALLIED else {}
     _say(f"{label}: {_summed(manifest['rows'], tallied, plan)} ({seconds:.1f} s{again}{paid})")
+    if plan.stage == "annotate" and plan.ask:
+        for name, said in breakdown.degenerate_opinions(read_rows(Annotations, folder.part_paths())).items():
+            _say(
+                f"annotate: to {plan.ask} nearly every step is {said!r} ({name}), so its opinions say nothing: "
+                "try annotate.opinions: likelihood, or another annotate.model"
+            )
     if plan.stage == "verify" and Outcome.CORRECT not in tallied:
         reasons = folder.counts("reason")
         _say(

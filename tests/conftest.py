@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from pipeline.__main__ import main
 from transforms.inference.engine import Exchange, GenerateRequest, Response, Sampling, TokenScores
 from transforms.segment import split_steps
-from transforms.types import Problem, SegmentedTrace
+from transforms.types import Decision, Problem, RecheckedTrace, SegmentedTrace, Step
 
 REPO = Path(__file__).parent.parent
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", REPO.parent / "shared" / "data"))
@@ -39,9 +40,26 @@ ingest:
     - {kind: reasoning_gym, dataset: gsm_symbolic, size: 5}
 generate: {model: teacher, samples_per_problem: 3, import: []}
 score: {model: teacher}
+annotate: {model: teacher}
 recheck: {model: teacher}
 """
-STAGES = ["ingest", "generate", "verify", "segment", "score", "prune", "recheck", "filter", "emit", "report"]
+ALL_METHODS = """prune:
+  methods: [keep_all, first_correct, asap, drp, step_entropy, answer_likelihood, random, head, tail]
+  options: {asap: {anchor: teacher, mode: iterative}}
+"""
+STAGES = [
+    "ingest",
+    "generate",
+    "verify",
+    "segment",
+    "score",
+    "annotate",
+    "prune",
+    "recheck",
+    "filter",
+    "emit",
+    "report",
+]
 
 
 @pytest.fixture
@@ -107,6 +125,20 @@ def segmented(thinking: str, response: str = "So it is \\boxed{5}.", given: Prob
     return SegmentedTrace(
         "p-0/0", given or problem(), "teacher", "What is 2 + 3?", thinking, response, split_steps(thinking)
     )
+
+
+def rechecked(id: str, status: str, **more: Any) -> RecheckedTrace:
+    """A re-checked trace of one step that was kept."""
+    values = {
+        "problem": problem(""), "model": "m", "prompt": "?", "method": "keep_all", "thinking": "So 5.", "response": "It is 5.",
+        "steps": (Step(0, 5, "prose"),), "decisions": (Decision(0, "keep", "keep_all"),), "pruned": "So 5.", "shortfall": "",
+        "final": "So 5.", "reason": "", "outcome": "correct", "given_back": (), "num_checks": 1, "supported": True,
+        "answer_loglik_before_nats_per_token": -1.0, "answer_loglik_after_nats_per_token": -1.0,
+        "answer_loglik_without_nats_per_token": -2.0, "support_before_nats_per_token": -1.0,
+        "support_pruned_nats_per_token": -1.0, "support_after_nats_per_token": -1.0, "completion_rate": math.nan, "num_tokens_before": 9, "num_tokens_pruned": 9,
+        "num_tokens_after": 9, "mean_logprob_after_nats_per_token": -0.5,
+    }  # fmt: skip
+    return RecheckedTrace(id=id, status=status, **(values | more))
 
 
 def token_scores(text: str, width: int = 3) -> TokenScores:

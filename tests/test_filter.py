@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.conftest import collect, problem
+from tests.conftest import collect, problem, rechecked
 from transforms import filter, schema
 from transforms.choice import Chosen, Config, Decision, Rejected, Rule, Version, choose, last_places, place, within
 from transforms.difficulty import band_name, band_of, quotas
@@ -243,9 +243,9 @@ def test_a_fixed_number_in_equal_shares(traces: list[tuple[int, bool]], total: i
 
 def trace(number: int, sample: int, method: str, tokens: int, text: str = "") -> RecheckedTrace:
     thinking = text or f"{number} {sample} thinks of {number * sample} alone"
-    return RecheckedTrace(
-        f"p-{number}/{sample}", problem(id=f"p-{number}"), "m", "?", method, thinking, "It is 5.", (), (), thinking,
-        "", thinking, "passed", "", "correct", -1.0, -1.0, 99, tokens, tokens, -0.5,
+    return rechecked(
+        f"p-{number}/{sample}", "passed", problem=problem(id=f"p-{number}"), method=method, thinking=thinking,
+        pruned=thinking, final=thinking, num_tokens_before=99, num_tokens_pruned=tokens, num_tokens_after=tokens,
     )  # fmt: skip
 
 

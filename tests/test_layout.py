@@ -83,7 +83,7 @@ def test_public_names_have_docstrings(path: Path) -> None:
             assert ast.get_docstring(node), f"{node.name} has no docstring"
 
 
-LOGIC = "types schema seeding segment traces loops score recheck verify verify.judge verify.workers verify.code verify.sandbox overlap pruning formats choice difficulty duplicates inference.engine inference.structured"
+LOGIC = "types schema seeding segment traces loops score annotate recheck verify verify.judge verify.workers verify.code verify.sandbox overlap pruning formats choice difficulty duplicates inference.engine inference.structured"
 
 
 def test_logic_does_not_bring_beam() -> None:
@@ -100,6 +100,7 @@ def dvc_keys(stage: str, method: str) -> set[str]:
         "item.method": method,
         "generate.model": params.generate.model,
         "score.model": params.score.model,
+        "annotate.model": params.annotate.model,
         "recheck.model": params.recheck.model,
     }
     return {re.sub(r"\$\{(.+?)\}", lambda found: fill[found[1]], key) for key in DVC["stages"][stage]["params"]}
@@ -116,7 +117,7 @@ def test_dvc_stages_are_complete(stage: str) -> None:
     for method in METHODS:
         wanted = {key.replace("{method}", method) for key in SECTIONS[stage]}
         params = load(str(REPO / "params.yaml"))
-        for name in ("generate", "score", "recheck"):
+        for name in ("generate", "score", "annotate", "recheck"):
             wanted = {key.replace(f"{{{name}.model}}", getattr(params, name).model) for key in wanted}
         assert dvc_keys(stage, method) == wanted
 

@@ -26,3 +26,4 @@ def test_the_sdist_holds_every_module_and_template(tmp_path: Path) -> None:
     }
     assert modules <= shipped
     assert "pipeline/templates/report.html" in shipped
+    assert "transforms/prompts/actions-1.txt" in shipped

@@ -6,20 +6,36 @@ import gzip
 import json
 import math
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import pytest
 
 from tests.conftest import problem, segmented, shared
-from transforms.inference.engine import Exchange, TokenScores
-from transforms.pruning import METHODS, prune
-from transforms.pruning.base import PruneInput
+from transforms.annotate import to_rewrite
+from transforms.inference.dialogue import Dialogue
+from transforms.inference.engine import Exchange, Failure, TokenScores
+from transforms.pruning import METHODS, dialogue, needs, prune
+from transforms.pruning.base import Budget, PruneInput, protected
+from transforms.pruning.drp import terms, why_not
 from transforms.pruning.first_correct import Config, conclusions
 from transforms.score import Config as ScoreConfig
-from transforms.score import requests, score
+from transforms.score import requests, score, unscored
+from transforms.seeding import unit_interval
 from transforms.traces import Parts, split_thinking
-from transforms.types import Action, Drop, PrunedTrace, SegmentedTrace, StepScore, TraceScores
+from transforms.types import (
+    Action,
+    Annotations,
+    Drop,
+    Opinion,
+    PrunedTrace,
+    Rewrite,
+    SegmentedTrace,
+    StepScore,
+    TraceScores,
+)
 
 MADE = [
     segmented("2 + 3 = 5."),
@@ -52,61 +68,143 @@ def words(text: str) -> TokenScores:
     return TokenScores(starts, ends, tuple(-value for value in values), values)
 
 
+def likely(text: str) -> float:
+    """Of an answer, in nats per token: each different line before it makes it likelier or less likely, by its own amount."""
+    return -20 + sum(unit_interval(0, line) - 0.4 for line in {line.strip() for line in text.split("\n")})
+
+
+def answer(request: Any) -> Exchange:
+    """A scorer: the words' surprisals, or how likely an answer is."""
+    found = words(request.text)
+    before, statement, _ = request.text.partition("The final answer is \\boxed{")
+    if statement:
+        found = replace(found, logprobs_nats=(likely(before),) * len(found.starts))
+    return Exchange(request, found)
+
+
+def played(talk: Dialogue[Any], scorer: Callable[[Any], Exchange] = answer) -> Any:
+    """What a dialogue with that scorer ends with."""
+    try:
+        asked = next(talk)
+        while True:
+            asked = talk.send([scorer(request) for request in asked])
+    except StopIteration as end:
+        return end.value
+
+
+def opinionated(trace: SegmentedTrace) -> Annotations:
+    """A teacher whose opinion on a step depends on its text alone; all that it rewrites becomes "so"."""
+    texts = [step.text(trace.thinking).strip() for step in trace.steps]
+    lots = [0.0 if text == "so" else unit_interval(1, text) for text in texts]
+    opinions = tuple(
+        Opinion(("keep", "delete", "compress", "merge")[int(4 * lot)], "skill", (), "aside" if lot > 0.6 else "core")
+        for lot in lots
+    )
+    parts = to_rewrite([opinion.action for opinion in opinions])
+    return Annotations(
+        trace.id,
+        "t",
+        "structured",
+        opinions,
+        tuple(Rewrite(part[0], part[-1], "so\n\n") for part in parts),
+        prompts="cafe",
+    )
+
+
 def scored(trace: SegmentedTrace) -> PruneInput:
     asked = requests(trace, ScoreConfig())
     (scores,) = score(trace, [Exchange(one, words(one.text)) for one in asked], ScoreConfig(), "scorer")
     assert isinstance(scores, TraceScores)
-    return PruneInput(trace, scores)
+    return PruneInput(trace, scores, opinionated(trace))
 
 
 def run(trace: SegmentedTrace, method: str, config: Any = None) -> PrunedTrace:
-    (pruned,) = prune(scored(trace), method, config or METHODS[method].Config())
-    assert isinstance(pruned, PrunedTrace)
-    return pruned
+    config = config or METHODS[method].Config()
+    if "scorer" in needs(method, config):
+        found = played(dialogue(scored(trace), method, config))
+    else:
+        (found,) = prune(scored(trace), method, config)
+    assert isinstance(found, PrunedTrace)
+    return found
 
 
-def assert_contract(trace: SegmentedTrace, method: str) -> None:
-    pruned = run(trace, method)
+WAYS = [
+    *((method, {}) for method in METHODS),
+    ("asap", {"anchor": "none", "ratio": 0.5}),
+    ("asap", {"anchor": "teacher"}),
+    ("asap", {"mode": "iterative", "ratio": 0.3}),
+    ("asap", {"tokens": 5}),
+    ("first_correct", {"solutions": 2, "keep_conclusion": True}),
+    ("drp", {"rewrites": False}),
+    ("step_entropy", {"steps": None, "ratio": 0.25}),
+    ("answer_likelihood", {"masked": True, "tolerance_nats_per_token": 0.1}),
+]
+
+
+def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any]) -> None:
+    config = METHODS[method].Config(**options)
+    pruned = run(trace, method, config)
     assert [decision.step for decision in pruned.decisions] == list(range(len(trace.steps)))
     assert all(decision.reason for decision in pruned.decisions)
-    kept = [trace.steps[d.step] for d in pruned.decisions if d.action == Action.KEEP]
-    assert pruned.pruned == "".join(trace.thinking[step.start : step.end] for step in kept)
+    parts = {Action.KEEP: lambda d: trace.steps[d.step].text(trace.thinking), Action.REWRITE: lambda d: d.text}
+    assert pruned.pruned == "".join(parts[d.action](d) for d in pruned.decisions if d.action in parts)
+    assert {d.action for d in pruned.decisions if d.text} <= {Action.REWRITE}
     assert pruned.pruned.strip()
     assert len(pruned.pruned) <= len(trace.thinking)
     assert (pruned.thinking, pruned.response) == (trace.thinking, trace.response)
-    assert run(trace, method) == pruned
+    assert pruned.method_version == METHODS[method].VERSION
+    assert bool(pruned.prompts) == bool(needs(method, config) & {"actions", "path"})
+    if method != "first_correct":  # it ends the thinking where the answer is reached, and so keeps its own conclusion
+        assert all(pruned.decisions[step].action == Action.KEEP for step in protected(trace))
+    if isinstance(config, Budget):
+        left = sum(scored(trace).step_scores()[step].num_tokens for step in kept_steps(pruned))
+        assert left <= config.of(scored(trace).num_tokens) or pruned.shortfall
+    assert run(trace, method, config) == pruned
     again = segmented(pruned.pruned, trace.response, trace.problem)
-    assert run(again, method, same_budget(trace, pruned, method)).pruned == pruned.pruned
+    assert run(again, method, same_budget(trace, pruned, method, options)).pruned == pruned.pruned
 
 
-def same_budget(trace: SegmentedTrace, pruned: PrunedTrace, method: str) -> Any:
+def same_budget(trace: SegmentedTrace, pruned: PrunedTrace, method: str, options: dict[str, Any]) -> Any:
     """The method's options with as many tokens as it left."""
     left = [scored(trace).step_scores()[one.step].num_tokens for one in pruned.decisions if one.action == Action.KEEP]
-    options = {"tokens": sum(left)} | ({"steps": None} if method == "step_entropy" else {})
+    budget = {"tokens": sum(left)} | ({"steps": None} if method == "step_entropy" else {})
     known = METHODS[method].Config.model_fields
-    return METHODS[method].Config(**{name: value for name, value in options.items() if name in known})
+    return METHODS[method].Config(**options | {name: value for name, value in budget.items() if name in known})
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "options"), WAYS, ids=str)
 @pytest.mark.parametrize("trace", MADE, ids=range(len(MADE)))
-def test_contract(trace: SegmentedTrace, method: str) -> None:
-    assert_contract(trace, method)
+def test_contract(trace: SegmentedTrace, method: str, options: dict[str, Any]) -> None:
+    assert_contract(trace, method, options)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_contract_on_real_traces(method: str) -> None:
+@pytest.mark.parametrize(("method", "options"), WAYS, ids=str)
+def test_contract_on_real_traces(method: str, options: dict[str, Any]) -> None:
     for trace in real_traces():
-        assert_contract(trace, method)
+        assert_contract(trace, method, options)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_method_states_its_needs_and_version(method: str) -> None:
-    module = METHODS[method]
-    assert {"scores", "entropies", "annotations"} >= module.NEEDS
+@pytest.mark.parametrize(("method", "options"), WAYS, ids=str)
+def test_a_method_states_its_needs_and_version(method: str, options: dict[str, Any]) -> None:
+    module, config = METHODS[method], METHODS[method].Config(**options)
+    wanted = needs(method, config)
+    assert wanted <= {"scores", "entropies", "actions", "path", "scorer"}
     assert module.VERSION
     assert "arXiv" in (module.__doc__ or "") or method == "keep_all"
-    (outcome,) = prune(PruneInput(MADE[0], None), method, module.Config())
-    assert isinstance(outcome, Drop) == ("scores" in module.NEEDS)
+    bare = PruneInput(MADE[0])
+    outcome = played(dialogue(bare, method, config)) if "scorer" in wanted else next(prune(bare, method, config))
+    assert isinstance(outcome, Drop) == bool(wanted & {"scores", "actions", "path"})
+
+
+def test_opinions_and_scores_of_another_trace_are_none() -> None:
+    given = scored(MADE[1])._replace(annotations=opinionated(MADE[0]))
+    (lacking,) = prune(given, "drp", METHODS["drp"].Config())
+    assert isinstance(lacking, Drop)
+    assert lacking.reason == "no_annotations"
+    (unscored_trace,) = unscored(MADE[1], "scorer")
+    (lacking,) = prune(given._replace(scores=unscored_trace), "head", METHODS["head"].Config())
+    assert isinstance(lacking, Drop)
+    assert lacking.reason == "no_scores"
 
 
 @pytest.mark.parametrize(
@@ -254,3 +352,139 @@ def test_step_entropy_deletes_the_lowest_share_of_steps() -> None:
     assert decided(given, "step_entropy") == [0, 4]
     assert decided(given, "step_entropy", steps=0.4) == [0, 2, 3, 4]  # the answer's would go too, but stays
     assert decided(given, "step_entropy", steps=None, ratio=0.6) == [0, 2, 4]
+
+
+def told(thinking: str, opinions: list[Opinion], rewrites: tuple[Rewrite, ...] = (), **more: Any) -> PruneInput:
+    trace = segmented(thinking, **more)
+    return PruneInput(trace, None, Annotations(trace.id, "t", "structured", tuple(opinions), rewrites))
+
+
+def test_drp_does_what_the_teacher_says() -> None:
+    opinions = [Opinion(action, "adding") for action in ("delete", "delete", "compress", "merge", "merge", "keep")]
+    thinking = "Begin.\n\nHm.\n\nSo we have 4 of them, I think.\n\nAdd 4 to it.\n\nThat is 9 then.\n\nso it is 5"
+    rewrites = (Rewrite(2, 2, "There are 4.\n\n"), Rewrite(3, 4, "+4 is 9\n\n"))
+    (pruned,) = prune(told(thinking, opinions, rewrites), "drp", METHODS["drp"].Config())
+    assert isinstance(pruned, PrunedTrace)
+    assert [one.action for one in pruned.decisions] == ["keep", "delete", "rewrite", "rewrite", "merge", "keep"]
+    assert [one.reason for one in pruned.decisions[:2]] == ["the first step", "delete (adding)"]
+    assert pruned.pruned == "Begin.\n\nThere are 4.\n\n+4 is 9\n\nso it is 5"
+    (plain,) = prune(told(thinking, opinions, rewrites), "drp", METHODS["drp"].Config(rewrites=False))
+    assert isinstance(plain, PrunedTrace)
+    assert kept_steps(plain) == [0, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("original", "text", "later", "refused"),
+    [
+        ("It is 12 then.", "12.", ["12 + 1"], ""),
+        ("It is 12 then.", "Fine.", ["12 + 1"], "without 12"),
+        ("It is 12 then.", "Fine.", ["13"], ""),
+        ("It is 1,200 then.", "1200.", ["1,200"], ""),
+        ("So \\(x = 5\\) holds.", "\\(x=5\\)", ["\\( x = 5 \\)"], ""),
+        ("So \\(x = 5\\) holds.", "5", ["\\( x = 5 \\)"], "without x=5"),
+        ("Short.", "Short.", [], "no shorter"),
+        ("Short.", "Longer than that.", [], "no shorter"),
+    ],
+)
+def test_a_rewrite_is_refused_if_it_loses_what_is_used_later(
+    original: str, text: str, later: list[str], refused: str
+) -> None:
+    assert why_not(original, Rewrite(0, 0, text), later) == refused
+
+
+def test_terms() -> None:
+    assert terms("\\(x = 5\\) of 1,200 and $y^2$") == ["x=5", "5", "1200", "y^2", "2"]
+
+
+def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None:
+    opinions = [Opinion("keep"), Opinion("compress"), Opinion("keep")]
+    given = told("Begin.\n\nIt is 12 in all, really.\n\nso 12 - 7 is 5", opinions, (Rewrite(1, 1, "Yes.\n\n"),))
+    (pruned,) = prune(given, "drp", METHODS["drp"].Config())
+    assert isinstance(pruned, PrunedTrace)
+    assert pruned.pruned == given.trace.thinking
+    assert pruned.decisions[1].reason == "compress: the rewrite is without 12"
+    unsure = [
+        Opinion("keep", "", (0.0, -1.0, -1.0, -1.0)),
+        Opinion("delete", "", (-1.2, -1.0, -2.0, -2.0)),
+        Opinion("keep"),
+    ]
+    for margin, kept in ((0.0, [0, 2]), (0.5, [0, 1, 2])):
+        (pruned,) = prune(told("a\n\nb\n\nso 5", unsure), "drp", METHODS["drp"].Config(min_margin_nats=margin))
+        assert isinstance(pruned, PrunedTrace)
+        assert kept_steps(pruned) == kept
+        assert pruned.decisions[1].score == -1.2
+
+
+def test_the_teachers_anchor_deletes_what_is_aside_and_then_the_least_surprising() -> None:
+    thinking = "Begin.\n\na\n\nb\n\nc\n\nso it is 5"
+    given = with_scores(thinking, [9.0, 5.0, 4.0, 1.0, 0.0])
+    paths = [Opinion(path=path) for path in ("aside", "aside", "core", "core", "aside")]
+    given = given._replace(annotations=Annotations("p-0/0", "t", "structured", tuple(paths)))
+    assert decided(given, "asap", anchor="teacher", ratio=1.0) == [0, 2, 3, 4]  # the first and the answer's stay
+    assert decided(given, "asap", anchor="teacher", ratio=0.6) == [0, 2, 4]
+    undecided = given._replace(annotations=Annotations("p-0/0", "t", "structured", (Opinion(path="core"),) * 5))
+    assert decided(undecided, "asap", anchor="teacher", ratio=1.0) == [0, 1, 2, 3, 4]
+
+
+def test_iterative_asap_reads_what_is_left_again() -> None:
+    """A step that surprises only as long as the step before it is there: after that one goes, it goes next."""
+    thinking = "Begin here.\n\nalpha one\n\nbeta two\n\ngamma three\n\nso it is 5"
+    given = with_scores(thinking, [9.0, 1.0, 5.0, 3.0, 9.0])
+    config = METHODS["asap"].Config(anchor="none", ratio=0.6, mode="iterative", rounds=2)
+    texts = []
+
+    def surprisal(text: str, word: str) -> float:
+        return (
+            0.5 if word == "beta" and "alpha" not in text else {"alpha": 1.0, "beta": 5.0, "gamma": 3.0}.get(word, 9.0)
+        )
+
+    def scorer(request: Any) -> Exchange:
+        texts.append(request.text)
+        found = words(request.text)
+        heads = [request.text[start:].split()[0] for start in found.starts]
+        return Exchange(request, replace(found, logprobs_nats=tuple(-surprisal(request.text, head) for head in heads)))
+
+    pruned = played(dialogue(given, "asap", config), scorer)
+    assert isinstance(pruned, PrunedTrace)
+    assert kept_steps(pruned) == [0, 3, 4]
+    assert decided(given, "asap", anchor="none", ratio=0.6) == [0, 2, 4]  # in one pass
+    assert texts == [thinking, thinking.replace("alpha one\n\n", "")]
+    assert pruned.decisions[2].score == 0.5
+
+
+def test_answer_likelihood_drops_what_the_answer_does_not_need() -> None:
+    trace = segmented("Begin.\n\nneeded\n\nidle\n\nharmful\n\nso it is 5")
+    worth = {"needed": 0.5, "idle": 0.0, "harmful": -0.3}
+
+    def scorer(request: Any) -> Exchange:
+        found = words(request.text)
+        value = -2 + sum(amount for word, amount in worth.items() if word in request.text)
+        return Exchange(request, replace(found, logprobs_nats=(value,) * len(found.starts)))
+
+    def left(**options: Any) -> PrunedTrace:
+        config = METHODS["answer_likelihood"].Config(**options)
+        found = played(dialogue(PruneInput(trace), "answer_likelihood", config), scorer)
+        assert isinstance(found, PrunedTrace)
+        return found
+
+    assert kept_steps(left()) == [0, 1, 4]
+    assert [round(one.score, 6) for one in left().decisions[1:4]] == [0.5, 0.0, -0.3]
+    assert kept_steps(left(tolerance_nats_per_token=0.6)) == [0, 4]
+    silent = PruneInput(replace(trace, response=" "))
+    assert kept_steps(played(dialogue(silent, "answer_likelihood", METHODS["answer_likelihood"].Config()))) == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
+
+
+def test_a_scorer_that_fails_ends_the_trace_and_nothing_loops() -> None:
+    """ASAP's published code asks again for ever when the API fails."""
+    talk = dialogue(scored(MADE[1]), "answer_likelihood", METHODS["answer_likelihood"].Config())
+    (request,) = next(talk)
+    with pytest.raises(StopIteration) as end:
+        talk.send([Exchange(request, Failure("timeout", "too late"))])
+    assert isinstance(end.value.value, Drop)
+    assert end.value.value.reason == "request_failed"

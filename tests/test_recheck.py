@@ -20,7 +20,7 @@ from transforms.inference.engine import Completion, Exchange, Failure, GenerateR
 from transforms.pruning import prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config as FirstCorrect
-from transforms.recheck import JUDGING, Config, checkable, dialogue, without_statements
+from transforms.recheck import JUDGING, Config, checkable, derivation, dialogue
 from transforms.score import JOIN
 from transforms.types import CodeTests, Decision, Drop, PrunedTrace, RecheckedTrace, SegmentedTrace, joined
 from transforms.verify import judge_response
@@ -68,7 +68,7 @@ def conclude(
 
 def run(trace: PrunedTrace, after: float, **config: Any) -> RecheckedTrace:
     """−1 nat a token for the original, `after` for what is shorter, −3 for no thinking."""
-    whole = len(without_statements(trace, trace.thinking).strip())
+    whole = len(derivation(trace, trace.thinking).strip())
 
     def likely(text: str) -> float:
         return (

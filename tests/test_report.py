@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from hypothesis import strategies as st
 from pipeline.breakdown import correct_ids, difficulty, outcomes, teachers, undecided_reasons
 from pipeline.paths import Paths
 from pipeline.report import by_method, page, summary, tokens_csv
-from tests.conftest import problem
+from tests.conftest import problem, rechecked
 from transforms import schema
 from transforms.folders import StageFolder
-from transforms.types import Decision, RecheckedTrace, Step, Verdict
+from transforms.types import RecheckedTrace, Verdict
 
 BANDS = (0.25, 0.5, 0.75, 1.0)
 
@@ -102,6 +101,13 @@ METRICS: dict[str, Any] = {
     "verdicts_by_rule": outcomes(JUDGED, "rule"),
     "undecided_reasons": [{"rule": "extract", "reason": "<i>none</i>", "count": 2}],
     "difficulty": FOUND,
+    "opinions": {
+        "labels": {"actions": {"delete": 40}},
+        "degenerate": {"actions": "delete"},
+        "steps": 40,
+        "undecided": 2,
+        "rewrites": 1,
+    },
 }
 
 
@@ -127,19 +133,6 @@ def test_the_summary_says_what_was_voted_on() -> None:
         {**METRICS, "verdicts_by_reference": voted}, Paths("data")
     )
     assert "40% of 24 samples verified correct, over 6" in summary(METRICS, Paths("data"))
-
-
-def rechecked(id: str, status: str, **more: Any) -> RecheckedTrace:
-    values = {
-        "problem": problem(""), "model": "m", "prompt": "?", "method": "keep_all", "thinking": "So 5.", "response": "It is 5.",
-        "steps": (Step(0, 5, "prose"),), "decisions": (Decision(0, "keep", "keep_all"),), "pruned": "So 5.", "shortfall": "",
-        "final": "So 5.", "reason": "", "outcome": "correct", "given_back": (), "num_checks": 1, "supported": True,
-        "answer_loglik_before_nats_per_token": -1.0, "answer_loglik_after_nats_per_token": -1.0,
-        "answer_loglik_without_nats_per_token": -2.0, "support_before_nats_per_token": -1.0,
-        "support_pruned_nats_per_token": -1.0, "support_after_nats_per_token": -1.0, "completion_rate": math.nan, "num_tokens_before": 9, "num_tokens_pruned": 9,
-        "num_tokens_after": 9, "mean_logprob_after_nats_per_token": -0.5,
-    }  # fmt: skip
-    return RecheckedTrace(id=id, status=status, **(values | more))
 
 
 def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
@@ -181,6 +174,7 @@ def test_the_page_shows_what_was_lost() -> None:
     assert "50%</td></tr>" in row
     assert "0: never solved" in text
     assert "&lt;i&gt;none" in text
+    assert '<b>Nearly all actions are "delete": they say nothing.</b>' in text
 
 
 def test_teachers_are_told_apart_and_compared_with_what_was_recorded() -> None:

@@ -41,7 +41,7 @@ from transforms.inference.engine import (
     turn,
 )
 from transforms.score import answer_request, final_answer, likelihood, statement
-from transforms.statements import masked
+from transforms.statements import without_statements
 from transforms.traces import Unparsable, split_thinking
 from transforms.types import Action, Drop, Message, Outcome, PrunedTrace, RecheckedTrace, joined
 from transforms.verify import checkable, judge_response
@@ -101,7 +101,7 @@ def dialogue(trace: PrunedTrace, config: Config, judging: verify.Config = JUDGIN
 
 def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Dialogue[RecheckedTrace]:
     texts = [trace.thinking, trace.pruned]
-    contexts = [*texts, *(without_statements(trace, text) for text in texts), ""]
+    contexts = [*texts, *(derivation(trace, text) for text in texts), ""]
     asked = [*(turn(trace.prompt, text) for text in texts), *_answers(trace, contexts)]  # at once: they begin alike
     before, pruned, *answers = yield from answers_to(asked)
     plain_before, plain_pruned, support_before, support_pruned, without = _per_token(answers, len(contexts))
@@ -151,7 +151,7 @@ def _settled(
     while high - low > 1 and num_checks <= math.floor(math.log2(len(trace.steps))):
         middle = (low + high) // 2
         version = joined(trace.thinking, trace.steps, trace.decisions, _steps(groups[:middle]))
-        answer = yield from answers_to(_answers(trace, [without_statements(trace, version)]))
+        answer = yield from answers_to(_answers(trace, [derivation(trace, version)]))
         (support,) = _per_token(answer, 1)
         found = yield from _check(trace, version, support, least, config, judging)
         num_checks += 1
@@ -170,18 +170,15 @@ def _check(
         return Check("the pruned trace does not parse as training would see it", math.nan, math.nan)
     if support < least:
         return Check("the answer became too unlikely", support, math.nan)
-    completions = yield from answers_to(_completions(trace, without_statements(trace, thinking), config))
+    completions = yield from answers_to(_completions(trace, derivation(trace, thinking), config))
     right = [_is_right(exchange, trace, judging) for exchange in completions]
     rate = sum(right) / len(right) if right else math.nan
     return Check("too few completions are right" if rate < config.min_rate else "", support, rate)
 
 
-def without_statements(trace: PrunedTrace, thinking: str) -> str:
-    """The thinking without the sentences that only state the answer: as the response does, or as the reference is written."""
-    problem = trace.problem
-    for answer in dict.fromkeys((final_answer(trace.response, problem), problem.answer)):
-        thinking = masked(thinking, answer, problem.answer_kind, problem.question)
-    return thinking
+def derivation(trace: PrunedTrace, thinking: str) -> str:
+    """The thinking without the sentences that only state the answer."""
+    return without_statements(thinking, final_answer(trace.response, trace.problem), trace.problem)
 
 
 def restorable_groups(trace: PrunedTrace) -> list[tuple[int, ...]]:

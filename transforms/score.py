@@ -146,6 +146,11 @@ def score(trace: SegmentedTrace, exchanges: list[Exchange], config: Config, mode
     )
 
 
+def unscored(trace: SegmentedTrace, model: str) -> Iterator[TraceScores]:
+    """No scores, for no method needs any."""
+    yield TraceScores(trace.id, model, (), "none", math.nan, 0, 0)
+
+
 def score_step(thinking: str, step: Step, tokens: TokenScores) -> StepScore:
     """The scores of the characters `step.start` to `step.end`. What was not asked for, or has no tokens, is NaN."""
     first, last = bisect_left(tokens.starts, step.start), bisect_left(tokens.starts, step.end)

@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from transforms.types import Problem
+
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")  # rough: what it cuts is only looked through
 
 _NUMBER = re.compile(
@@ -70,6 +72,13 @@ def says(answer: str) -> re.Pattern[str]:
     start = r"(?<![\w.])" if re.match(r"\w", answer) else ""
     end = r"(?!\w|\.\d)" if re.search(r"\w$", answer) else ""
     return re.compile(start + re.sub(r"\\\\[dt]?frac", r"\\\\[dt]?frac", r"\s*".join(words)) + end, flags)
+
+
+def without_statements(thinking: str, answer: str, problem: Problem) -> str:
+    """The thinking without the sentences that only state the answer: as the response has it, or as the reference is written."""
+    for said in dict.fromkeys((answer, problem.answer)):
+        thinking = masked(thinking, said, problem.answer_kind, problem.question)
+    return thinking
 
 
 def masked(text: str, answer: str, kind: str = "math", question: str = "") -> str:

@@ -5,7 +5,7 @@ Each later record carries what later stages need of the earlier ones, so that no
 texts: a part of `traces/` and the part of `steps/` of the same number hold the same traces.
 
     Problem → Trace → Verdict
-                    → SegmentedTrace → TraceScores → PrunedTrace → RecheckedTrace → KeptTrace → Example
+                    → SegmentedTrace → TraceScores, Annotations → PrunedTrace → RecheckedTrace → KeptTrace → Example
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class DropReason(StrEnum):
     BROKEN_TAGS = "broken_tags"  # thinking tags where none belong
     BENCHMARK_OVERLAP = "benchmark_overlap"  # the question is one of a benchmark's
     NO_SCORES = "no_scores"
+    NO_ANNOTATIONS = "no_annotations"
     INCORRECT = "incorrect"
     UNDECIDED = "undecided"  # the verifier, or the re-check, could not tell
     NOT_CHOSEN = "not_chosen"  # another version or trace of the same problem was chosen
@@ -226,6 +227,48 @@ class TraceScores:
     num_windows: int = 1
     prefix_answer_logliks_nats: tuple[float, ...] = ()
     left_out_answer_logliks_nats: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What the teacher thinks of one step. Empty is what it was not asked.
+
+    `action` is keep | delete | compress | merge, `path` core | aside. Their scores are calibrated log-probabilities of these, in
+    this order, in nats, where opinions are compared by likelihood.
+    """
+
+    action: str = ""
+    skill: str = ""
+    action_scores_nats: tuple[float, ...] = ()
+    path: str = ""
+    path_scores_nats: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """The teacher's shorter text for the steps `first` to `last`."""
+
+    first: int
+    last: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The teacher's opinions on all steps of a trace; none where no method asks for them.
+
+    `way` is structured | likelihood | "". `solution` is its own short solution, where the core path was asked for. Steps of which it
+    did not decide something are counted. `prompts` is the checksum of the prompts.
+    """
+
+    id: str
+    model: str
+    way: str = ""
+    opinions: tuple[Opinion, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    solution: str = ""
+    num_undecided: int = 0
+    prompts: str = ""
 
 
 class Action(StrEnum):

@@ -1,12 +1,14 @@
 """ASAP: keeps the core path, then the steps whose first token surprises most (arXiv 2508.05988).
 
-1. Anchor: which steps are on the core reasoning path. `lexical` needs no teacher: the anchor is the response, which solves
-   the problem in a few sentences; a step is on the path if some sentence of the anchor shares enough of its numbers and
-   words. An anchor on whose path no step is leaves all. `none` leaves this out. (The paper's own, a teacher that names
-   the steps of the path, is not there yet.)
+1. Anchor: which steps are on the core reasoning path. `teacher` is the paper's: the teacher writes a short solution and says
+   of each step whether it is on that path (`annotate`). `lexical` needs no teacher: the anchor is the response, which
+   solves the problem in a few sentences; a step is on the path if some sentence of the anchor shares enough of its
+   numbers and words. An anchor on whose path no step is leaves all. `none` leaves this out.
 2. Surprisal: of what is left, deletes the steps with the lowest −log p(first token | question, steps before), lowest first,
-   until the budget holds. The scores are those of one pass over the whole thinking, also for what an anchor left; the
-   paper scores what is left (its published code does not: docs/score.md has what else differs).
+   until the budget holds. With `mode: global` the scores are those of one pass over the whole thinking, also for what an
+   anchor left. With `iterative` the scorer reads what is left again in each of `rounds` rounds, the first before anything
+   is deleted by its score; each takes an equal share of the tokens that have to go. (The paper scores what is left, once;
+   its published code reads the unpruned trace. docs/score.md has what else differs.)
 
 The paper's budgets are 0.8 of the tokens, or 1,024, 2,048 and 4,096 tokens.
 """
@@ -15,15 +17,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Literal, cast
 
 from pydantic import Field
 
-from transforms.pruning.base import Budget, PruneInput, lowest_first, protected, within_budget
+from transforms.inference.dialogue import Dialogue, answers_to
+from transforms.inference.engine import TokenScores, turn
+from transforms.pruning.base import Budget, Deletion, PruneInput, lowest_first, protected, within_budget
+from transforms.score import first_visible, score_step
 from transforms.statements import SENTENCE_END
-from transforms.types import Action, Decision
+from transforms.types import Action, Decision, SegmentedTrace, Step
 
-VERSION = "1"
+VERSION = "2"
 NEEDS = frozenset({"scores"})
 
 _TERM = re.compile(r"\d[\d,]*(?:\.\d+)?|[A-Za-z]{4,}")
@@ -31,38 +39,96 @@ _NUMBER_WEIGHT = 3  # of a shared number beside a shared word
 
 
 class Config(Budget):
-    """`anchor`: lexical | none. `min_shared`: the share of an anchor sentence's numbers and words that a step must have."""
+    """`anchor`: teacher | lexical | none. `min_shared`: the share of an anchor sentence's numbers and words that a step must have."""
 
     ratio: float = Field(0.8, gt=0, le=1)
-    anchor: Literal["lexical", "none"] = "lexical"
+    anchor: Literal["teacher", "lexical", "none"] = "lexical"
     min_shared: float = Field(0.4, gt=0, le=1)
+    mode: Literal["global", "iterative"] = "global"
+    rounds: int = Field(4, ge=1, le=100)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What these options need beside what all need."""
+        return frozenset(["path"] * (self.anchor == "teacher") + ["scorer"] * (self.mode == "iterative"))
 
 
 def prune(given: PruneInput, config: Config) -> list[Decision]:
     """DELETE what is off the path, and then the least surprising, in order."""
-    off = off_path(given, config.min_shared) if config.anchor == "lexical" else set()
-    scores = given.step_scores()
-    surprisals = [score.first_token_surprisal_nats for score in scores]
+    off = off_path(given, config)
+    surprisals = [score.first_token_surprisal_nats for score in given.step_scores()]
     order = [deletion for deletion in lowest_first(surprisals) if deletion.step not in off]
-    gone = sum(scores[step].num_tokens for step in off)
+    return _decided(given, off, order, surprisals, config)
+
+
+def dialogue(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
+    """The same, with what is left read again in each round."""
+    off, sizes = off_path(given, config), [score.num_tokens for score in given.step_scores()]
+    left = [step for step in range(len(sizes)) if step not in off]
+    surprisals = [score.first_token_surprisal_nats for score in given.step_scores()]
+    excess = sum(sizes[step] for step in left) - config.of(given.num_tokens)
+    order: list[Deletion] = []
+    spared = protected(given.trace)
+    for number in range(1, config.rounds + 1 if excess > 0 else 1):
+        found = yield from _read_again(given, left)
+        surprisals = [found.get(step, score) for step, score in enumerate(surprisals)]
+        for deletion in lowest_first(surprisals):
+            if sum(sizes[one.step] for one in order) >= excess * number / config.rounds:
+                break
+            if deletion.step in left and deletion.step not in spared:
+                order.append(deletion)
+                left.remove(deletion.step)
+    return _decided(given, off, order, surprisals, config)
+
+
+def _read_again(given: PruneInput, left: Sequence[int]) -> Dialogue[dict[int, float]]:
+    """The surprisal of the first token of each step in what is left."""
+    trace = given.trace
+    texts = [trace.steps[step].text(trace.thinking) for step in left]
+    ends = list(accumulate(map(len, texts)))
+    text = "".join(texts)
+    steps = [Step(end - len(one), end, "prose") for one, end in zip(texts, ends, strict=True)]
+    places = [first_visible(text, step) for step in steps]
+    asked = replace(turn(trace.prompt, text), spans=tuple((place, place + 1) for place in places))
+    (exchange,) = yield from answers_to([asked])
+    tokens = cast("TokenScores", exchange.response)
+    return {
+        number: score_step(text, step, tokens).first_token_surprisal_nats
+        for number, step in zip(left, steps, strict=True)
+    }
+
+
+def _decided(
+    given: PruneInput, off: set[int], order: Sequence[Deletion], surprisals: Sequence[float], config: Config
+) -> list[Decision]:
+    gone = sum(given.step_scores()[step].num_tokens for step in off)
     decided = within_budget(given, order, config.of(given.num_tokens) + gone, "its first token surprises little")
     return [
-        Decision(number, Action.DELETE, "off the anchor's path", surprisals[number]) if number in off else decision
-        for number, decision in enumerate(decided)
+        Decision(step, Action.DELETE, "off the anchor's path", surprisals[step]) if step in off else decision
+        for step, decision in enumerate(decided)
     ]
 
 
-def off_path(given: PruneInput, min_shared: float) -> set[int]:
-    """The steps that no sentence of the response needs; none of them if it needs no step at all."""
-    trace = given.trace
+def off_path(given: PruneInput, config: Config) -> set[int]:
+    """The steps that the anchor says are off the core path; none if none is on it. Protected steps never are."""
+    if config.anchor == "none":
+        return set()
+    if config.anchor == "teacher":
+        on = {step for step, opinion in enumerate(given.opinions()) if opinion.path != "aside"}
+    else:
+        on = _aligned(given.trace, config.min_shared)
+    return set(range(len(given.trace.steps))) - on - set(protected(given.trace)) if on else set()
+
+
+def _aligned(trace: SegmentedTrace, min_shared: float) -> set[int]:
+    """The steps that share enough with some sentence of the response."""
     anchor = [terms for sentence in SENTENCE_END.split(trace.response) if (terms := _terms(sentence))]
     steps = [_terms(step.text(trace.thinking)) for step in trace.steps]
-    on = {
+    return {
         number
         for number, terms in enumerate(steps)
         if any((terms & sentence).total() >= min_shared * sentence.total() for sentence in anchor)
     }
-    return set(range(len(steps))) - on - set(protected(trace)) if on else set()
 
 
 def _terms(text: str) -> Counter[str]:

@@ -15,19 +15,30 @@ from pydantic import Field
 from transforms.configuration import Config
 from transforms.score import final_answer
 from transforms.statements import says
-from transforms.types import Action, Decision, SegmentedTrace, StepScore, TraceScores
+from transforms.types import Action, Annotations, Decision, Opinion, Rewrite, SegmentedTrace, StepScore, TraceScores
 
 
 class PruneInput(NamedTuple):
-    """A trace in steps, with its scores where the method asks for them."""
+    """A trace in steps, with its scores and the teacher's opinions where the method asks for them."""
 
     trace: SegmentedTrace
-    scores: TraceScores | None
+    scores: TraceScores | None = None
+    annotations: Annotations | None = None
 
     def step_scores(self) -> tuple[StepScore, ...]:
         """Of each step, for a method that needs scores."""
         assert self.scores is not None
         return self.scores.steps
+
+    def opinions(self) -> tuple[Opinion, ...]:
+        """On each step, for a method that needs them."""
+        assert self.annotations is not None
+        return self.annotations.opinions
+
+    def rewrites(self) -> tuple[Rewrite, ...]:
+        """The teacher's, for a method that needs its actions."""
+        assert self.annotations is not None
+        return self.annotations.rewrites
 
     @property
     def num_tokens(self) -> int:

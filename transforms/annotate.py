@@ -1,0 +1,343 @@
+r"""Asks the teacher what it thinks of each step, for the methods that need it: only `prune` decides.
+
+    12 steps → Opinion(action="delete", skill="checking", …) for each, Rewrite(first=3, last=4, text="So x = 5.\n\n")
+
+The teacher never copies text. It sees numbered steps and names an action for each (DRP, arXiv 2505.13975), or says whether
+it is on the core path (ASAP, 2508.05988), by one of two ways:
+
+- `structured`: one answer for a window of steps, a JSON object with exactly one entry a step.
+- `likelihood`: one question a step; the log-probabilities of the labels are compared with those of the same question
+  without a step (contextual calibration, 2102.09690): score(a) = log p(a | step) − log p(a | no step), each normalised over
+  the labels. The highest wins.
+
+Windows of `window_steps` overlap by `overlap_steps`. A step that two windows judge differently is undecided; scores are
+averaged. What is undecided, or not answered as asked, is kept: the action keep, and on the path. In a second round the
+steps to compress, and runs of steps to merge, are rewritten; ASAP's short solution (its "direct CoT") comes before its path.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast
+
+from pydantic import Field, model_validator
+
+from transforms import prompts
+from transforms.configuration import Config as BaseConfig
+from transforms.configuration import combination
+from transforms.inference.dialogue import Dialogue, UnansweredError
+from transforms.inference.engine import (
+    Completion,
+    Exchange,
+    Failure,
+    GenerateRequest,
+    Request,
+    Sampling,
+    ScoreRequest,
+    TokenScores,
+    failed,
+)
+from transforms.score import final_answer
+from transforms.types import Annotations, Drop, Message, Opinion, Rewrite, SegmentedTrace
+
+UNDECIDED = ("too_long", "not_json", "bad_response", "refused")  # failures that the next run would meet again
+DEGENERATE_SHARE, MIN_STEPS = 0.95, 20
+_MAX_SKILL_CHARS = 40
+_QUOTED_CHARS = 120
+
+
+class Question(NamedTuple):
+    """What is asked of each step. The first label is what is taken where the teacher does not decide."""
+
+    labels: tuple[str, ...]
+    prompt: str
+    with_skill: bool
+
+
+QUESTIONS = {
+    "actions": Question(("keep", "delete", "compress", "merge"), "actions", True),
+    "path": Question(("core", "aside"), "path", False),
+}
+
+
+class Config(BaseConfig):
+    """`opinions`: structured | likelihood. A step is shown with at most `max_step_chars` characters.
+
+    `max_tokens` and `temperature` are for the short solutions and the rewritten steps.
+    """
+
+    model: str = Field("teacher", min_length=1)
+    opinions: Literal["structured", "likelihood"] = "structured"
+    window_steps: int = Field(12, ge=1, le=100)
+    overlap_steps: int = Field(4, ge=0)
+    max_step_chars: int = Field(1000, ge=40)
+    max_tokens: int = Field(512, ge=16)
+    temperature: float = Field(0.0, ge=0, le=5)
+
+    @model_validator(mode="after")
+    def _moves_on(self) -> Config:
+        if self.overlap_steps >= self.window_steps:
+            raise combination(
+                "annotate.overlap_steps",
+                f"must be below annotate.window_steps = {self.window_steps}, so that windows move on",
+            )
+        return self
+
+
+class Said(NamedTuple):
+    """What the teacher says of one step; a label of "" where it does not decide. `scores` are those of all labels, if asked for."""
+
+    label: str
+    skill: str = ""
+    scores: tuple[float, ...] = ()
+
+
+def dialogue(trace: SegmentedTrace, config: Config, model: str, wanted: Sequence[str]) -> Dialogue[Annotations | Drop]:
+    """Asks for the opinions in `wanted` (actions, path), then for rewrites; ends with them, or with a drop to be asked again."""
+    try:
+        found = yield from _annotated(trace, config, model, wanted)
+    except UnansweredError as error:
+        return failed(trace.id, "annotate", error.failure)
+    return found
+
+
+def not_asked(trace: SegmentedTrace) -> Iterator[Annotations]:
+    """No opinions, for no method needs any."""
+    yield Annotations(trace.id, "")
+
+
+def _annotated(trace: SegmentedTrace, config: Config, model: str, wanted: Sequence[str]) -> Dialogue[Annotations]:
+    solution, said = "", {}
+    if "path" in wanted:
+        (exchange,) = _usable((yield [_solution_request(trace, config)]))
+        solution = exchange.response.text.strip() if isinstance(exchange.response, Completion) else ""
+    for name in wanted:
+        question = QUESTIONS[name]
+        shown = solution if name == "path" else trace.response
+        exchanges = _usable((yield list(_requests(trace, question, config, shown))))
+        said[name] = _merged(trace, question, config, exchanges)
+    actions = said.get("actions", [])
+    parts = list(to_rewrite([one.label for one in actions]))
+    exchanges = _usable((yield [_rewrite_request(trace, part, config) for part in parts]))
+    return Annotations(
+        id=trace.id,
+        model=model,
+        way=config.opinions if wanted else "",
+        opinions=_opinions(said, len(trace.steps)),
+        rewrites=tuple(_rewrites(trace, parts, exchanges)),
+        solution=solution,
+        num_undecided=sum(any(not one.label for one in step) for step in zip(*said.values(), strict=True)),
+        prompts=prompts.checksum(*prompt_names(config, wanted)),
+    )
+
+
+def prompt_names(config: Config, wanted: Iterable[str]) -> list[str]:
+    """The prompts that are used."""
+    names = [_prompt_name(QUESTIONS[name], config) for name in wanted]
+    return names + ["solution-1"] * ("path" in wanted) + ["rewrite-1"] * ("actions" in wanted)
+
+
+def degenerate(labels: Mapping[str, int]) -> str:
+    """The one label that nearly all of a good number of opinions have, which then say nothing; or ""."""
+    total = sum(labels.values())
+    most = max(labels, key=lambda label: labels[label], default="")
+    return most if total >= MIN_STEPS and labels[most] >= DEGENERATE_SHARE * total else ""
+
+
+def windows(num_steps: int, config: Config) -> Iterator[range]:
+    """The steps that are shown together."""
+    size, move = config.window_steps, config.window_steps - config.overlap_steps
+    for start in range(0, max(num_steps - config.overlap_steps, 1), move):
+        yield range(start, min(start + size, num_steps))
+
+
+def to_rewrite(actions: Sequence[str]) -> Iterator[range]:
+    """The steps that become one: each to compress, and each run of steps to merge."""
+    start = 0
+    while start < len(actions):
+        end = start + 1
+        if actions[start] == "merge":
+            while end < len(actions) and actions[end] == "merge":
+                end += 1
+        if actions[start] in ("merge", "compress"):
+            yield range(start, end)
+        start = end
+
+
+# What is asked.
+
+
+def _requests(trace: SegmentedTrace, question: Question, config: Config, solution: str) -> Iterator[Request]:
+    for window in windows(len(trace.steps), config):
+        messages = (Message("user", _prompt(trace, window, question, config, solution)),)
+        if config.opinions == "structured":
+            yield GenerateRequest(messages, _sampling(config, 32 * len(window) + 16), 0, _schema(window, question))
+            continue
+        for step in (None, *window):
+            for label in question.labels:
+                asked = _asked(trace, step)
+                yield ScoreRequest(messages, asked + label, ((len(asked), len(asked + label)),))
+
+
+def _prompt(trace: SegmentedTrace, window: range, question: Question, config: Config, solution: str) -> str:
+    steps = "\n".join(f"[{step + 1}] {_shown(trace, step, config.max_step_chars)}" for step in window)
+    return prompts.fill(
+        _prompt_name(question, config), first=window[0] + 1, last=window[-1] + 1, count=len(trace.steps),
+        question=trace.problem.question.strip(), solution=solution.strip(), steps=steps,
+    )  # fmt: skip
+
+
+def _prompt_name(question: Question, config: Config) -> str:
+    return f"{question.prompt}-likelihood-1" if config.opinions == "likelihood" else f"{question.prompt}-1"
+
+
+def _shown(trace: SegmentedTrace, step: int, max_chars: int) -> str:
+    """The step's text in one paragraph; of a long one its beginning and its end."""
+    text = " ".join(trace.steps[step].text(trace.thinking).split())
+    if len(text) <= max_chars:
+        return text
+    half = (max_chars - 5) // 2
+    return f"{text[:half]} […] {text[-half:]}"
+
+
+def _asked(trace: SegmentedTrace, step: int | None) -> str:
+    """What goes before a label; with None, the same without a step."""
+    if step is None:
+        return 'Step: "…"\nAnswer: '
+    return f'Step {step + 1}: "{_shown(trace, step, _QUOTED_CHARS)}"\nAnswer: '
+
+
+def _schema(window: range, question: Question) -> str:
+    """A JSON object with one entry a step, by its number."""
+    label: dict[str, Any] = {"enum": list(question.labels)}
+    if question.with_skill:
+        entry = {"skill": {"type": "string", "maxLength": _MAX_SKILL_CHARS}, "action": label}
+        label = {"type": "object", "properties": entry, "required": list(entry), "additionalProperties": False}
+    names = [str(step + 1) for step in window]
+    steps = {
+        "type": "object",
+        "properties": dict.fromkeys(names, label),
+        "required": names,
+        "additionalProperties": False,
+    }
+    return json.dumps(steps)  # in the order of the steps
+
+
+def _sampling(config: Config, max_tokens: int) -> Sampling:
+    return Sampling(temperature=config.temperature, max_tokens=max_tokens)
+
+
+def _solution_request(trace: SegmentedTrace, config: Config) -> GenerateRequest:
+    answer = final_answer(trace.response, trace.problem) or trace.response.strip()
+    text = prompts.fill("solution-1", question=trace.problem.question.strip(), answer=answer)
+    return GenerateRequest((Message("user", text),), _sampling(config, config.max_tokens), 0)
+
+
+def _rewrite_request(trace: SegmentedTrace, part: range, config: Config) -> GenerateRequest:
+    text = "".join(trace.steps[step].text(trace.thinking) for step in part).strip()
+    asked = prompts.fill("rewrite-1", question=trace.problem.question.strip(), part=text)
+    schema = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}},
+        "required": ["text"],
+        "additionalProperties": False,
+    }
+    return GenerateRequest((Message("user", asked),), _sampling(config, config.max_tokens), 0, json.dumps(schema))
+
+
+# What comes back.
+
+
+def _usable(exchanges: list[Exchange]) -> list[Exchange]:
+    """The exchanges. Raises UnansweredError at the first failure that the next run may not meet again."""
+    for _, response in exchanges:
+        if isinstance(response, Failure) and response.kind not in UNDECIDED:
+            raise UnansweredError(response)
+    return exchanges
+
+
+def _merged(trace: SegmentedTrace, question: Question, config: Config, exchanges: Sequence[Exchange]) -> list[Said]:
+    """What is said of each step, over all windows that show it."""
+    of_step: list[list[Said]] = [[] for _ in trace.steps]
+    rest = iter(exchanges)
+    for window in windows(len(trace.steps), config):
+        if config.opinions == "structured":
+            said = _structured(next(rest), window, question)
+        else:
+            said = _by_likelihood([next(rest) for _ in range(len(question.labels) * (len(window) + 1))], question)
+        for step, one in zip(window, said, strict=True):
+            of_step[step].append(one)
+    return [_agreed(several, question) for several in of_step]
+
+
+def _agreed(several: Sequence[Said], question: Question) -> Said:
+    known = [one for one in several if one.label]
+    if not known:
+        return Said("")
+    if scores := [one.scores for one in known if one.scores]:
+        means = tuple(math.fsum(column) / len(scores) for column in zip(*scores, strict=True))
+        return Said(question.labels[means.index(max(means))], scores=means)
+    return known[0] if len({one.label for one in known}) == 1 else Said("", known[0].skill)
+
+
+def _structured(exchange: Exchange, window: range, question: Question) -> list[Said]:
+    if not isinstance(exchange.response, Completion):
+        return [Said("")] * len(window)
+    entries = [json.loads(exchange.response.text)[str(step + 1)] for step in window]
+    return [Said(entry["action"], entry["skill"]) if question.with_skill else Said(entry) for entry in entries]
+
+
+def _by_likelihood(exchanges: Sequence[Exchange], question: Question) -> list[Said]:
+    """From the labels' log-probabilities without a step, and then with each step."""
+    count = len(question.labels)
+    rows = [[_logprob(one) for one in exchanges[start : start + count]] for start in range(0, len(exchanges), count)]
+    without, *with_steps = [_normalised(row) for row in rows]
+    found = []
+    for row in with_steps:
+        scores = _normalised([value - base for value, base in zip(row, without, strict=True)])
+        undecided = any(map(math.isnan, scores))
+        found.append(Said("") if undecided else Said(question.labels[scores.index(max(scores))], scores=tuple(scores)))
+    return found
+
+
+def _logprob(exchange: Exchange) -> float:
+    """Of all tokens that hold a character of the label, in nats; NaN without an answer."""
+    if not isinstance(exchange.response, TokenScores):
+        return math.nan
+    request = cast("ScoreRequest", exchange.request)
+    values = [exchange.response.logprobs_nats[number] for number in request.wanted(exchange.response)]
+    return math.fsum(math.nan if value is None else value for value in values)
+
+
+def _normalised(row: Sequence[float]) -> list[float]:
+    """Log-probabilities that sum to one over the labels."""
+    highest = max(row)
+    total = highest + math.log(math.fsum(math.exp(value - highest) for value in row))
+    return [round(value - total, 6) for value in row]
+
+
+def _opinions(said: Mapping[str, Sequence[Said]], num_steps: int) -> tuple[Opinion, ...]:
+    """One for each step, if anything was asked. What is not decided is kept."""
+    nothing = [Said("")] * num_steps
+    actions, paths = (said.get(name, nothing) for name in QUESTIONS)
+    return tuple(
+        Opinion(
+            action=(action.label or "keep") if "actions" in said else "",
+            skill=action.skill,
+            action_scores_nats=action.scores,
+            path=(path.label or "core") if "path" in said else "",
+            path_scores_nats=path.scores,
+        )
+        for action, path in zip(actions, paths, strict=True)
+        if said
+    )
+
+
+def _rewrites(trace: SegmentedTrace, parts: Sequence[range], exchanges: Sequence[Exchange]) -> Iterator[Rewrite]:
+    """The rewritten parts, each with the white space that the original ends with; none for what came back empty or not at all."""
+    for part, exchange in zip(parts, exchanges, strict=True):
+        if isinstance(exchange.response, Completion) and (text := json.loads(exchange.response.text)["text"].strip()):
+            last = trace.steps[part[-1]].text(trace.thinking)
+            yield Rewrite(part[0], part[-1], text + last[len(last.rstrip()) :])
