@@ -43,7 +43,7 @@ from transforms.inference.engine import (
     VllmModel,
 )
 from transforms.inference.handler import EngineHandler
-from transforms.pruning import METHODS, prune
+from transforms.pruning import METHODS, dialogue, needs, prune
 from transforms.pruning.base import Budget, PruneInput
 from transforms.recheck import derivation
 from transforms.score import Config as ScoreConfig
@@ -76,6 +76,9 @@ WAYS = {
     "step_entropy": ("step_entropy", {"steps": None}),
     **{name: (name, {}) for name in BASELINES},
     "first_correct": ("first_correct", {}),
+    "asap, iterative": ("asap", {"anchor": "none", "mode": "iterative"}),
+    "answer_likelihood": ("answer_likelihood", {}),
+    "answer_likelihood, masked": ("answer_likelihood", {"masked": True}),
 }
 
 
@@ -155,16 +158,23 @@ def scored(traces: Sequence[SegmentedTrace], scorer: Asker) -> list[PruneInput]:
     return found
 
 
-def pruned(given: PruneInput, way: Way) -> PrunedTrace:
-    """One trace, pruned in one way."""
-    (found,) = prune(given, way.method, METHODS[way.method].Config(**way.options))
-    assert isinstance(found, PrunedTrace), found
+def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker) -> list[PrunedTrace]:
+    """The traces, pruned in one way."""
+    config = METHODS[way.method].Config(**way.options)
+    if "scorer" in needs(way.method, config):
+        talk = conversation(partial(dialogue, method=way.method, config=config))
+        exchanges = scorer.ask(f"prune {way.name}", given, talk["ask"], talk["again"])
+        found = [talk["map"](one, answers)[0] for one, answers in zip(given, exchanges, strict=True)]
+    else:
+        found = [outcome for one in given for outcome in prune(one, way.method, config)]
+    assert all(isinstance(one, PrunedTrace) for one in found), found
     return found
 
 
-def rechecked(versions: Sequence[PrunedTrace], scorer: Asker, label: str) -> list[RecheckedTrace]:
-    """All that the re-check says, of versions of which each is a row."""
-    talk = conversation(partial(recheck.dialogue, config=recheck.Config(), judging=JUDGING))
+def rechecked(versions: Sequence[PrunedTrace], scorer: Asker, label: str, roll_back: bool) -> list[RecheckedTrace]:
+    """All that the re-check says of the versions; without `roll_back` they all pass, and only its measures count."""
+    config = recheck.Config() if roll_back else recheck.Config(max_loss_nats_per_token=1e6)
+    talk = conversation(partial(recheck.dialogue, config=config, judging=JUDGING))
     exchanges = scorer.ask(label, versions, talk["ask"], talk["again"])
     found = [talk["map"](version, answers)[0] for version, answers in zip(versions, exchanges, strict=True)]
     assert all(isinstance(one, RecheckedTrace) for one in found), found
@@ -204,30 +214,31 @@ def mean(values: Sequence[float]) -> float | None:
 
 
 def measure(
-    given: Sequence[PruneInput], way: Way, scorer: Asker, reader: Asker | None
+    given: Sequence[PruneInput], way: Way, scorer: Asker, reader: Asker | None, roll_back: bool
 ) -> tuple[dict[str, Any], list[RecheckedTrace]]:
     """A row of the table."""
     started = time.monotonic()
-    versions = [pruned(one, way) for one in given]
+    versions = pruned(given, way, scorer)
     seconds = (time.monotonic() - started) / len(given)
-    checks = rechecked(versions, scorer, way.name)
+    checks = rechecked(versions, scorer, way.name, roll_back)
+    most = recheck.Config().max_loss_nats_per_token
+    holds = [c.support_pruned_nats_per_token >= c.support_before_nats_per_token - most for c in checks]
+    before = sum(c.num_tokens_before for c in checks)
     row: dict[str, Any] = {
         "traces": len(given),
-        "tokens_kept": round(sum(c.num_tokens_pruned for c in checks) / sum(c.num_tokens_before for c in checks), 3),
+        "tokens_kept": round(sum(c.num_tokens_pruned for c in checks) / before, 3),
         "shortfalls": sum(bool(version.shortfall) for version in versions),
         "plain_change_nats": mean(
             [c.answer_loglik_after_nats_per_token - c.answer_loglik_before_nats_per_token for c in checks]
         ),
         "masked_change_nats": mean([c.support_pruned_nats_per_token - c.support_before_nats_per_token for c in checks]),
-        "rates": {
-            status: round(sum(c.status == status for c in checks) / len(checks), 3)
-            for status in ("passed", "rolled_back", "gave_up")
-        },
-        "tokens_after_recheck": round(
-            sum(c.num_tokens_after for c in checks) / sum(c.num_tokens_before for c in checks), 3
-        ),
+        "holds": round(sum(holds) / len(holds), 3),
         "prune_seconds_per_trace": round(seconds, 4),
     }
+    if roll_back:
+        statuses = ("passed", "rolled_back", "gave_up")
+        row["rates"] = {status: round(sum(c.status == status for c in checks) / len(checks), 3) for status in statuses}
+        row["tokens_after_recheck"] = round(sum(c.num_tokens_after for c in checks) / before, 3)
     if reader:
         row |= read_both(versions, [version.pruned for version in versions], reader, way.name)
     return row, checks
@@ -257,6 +268,12 @@ def main() -> None:
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 0.25, 0.12])
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--cache", default="data/cache")
+    parser.add_argument(
+        "--roll-back-at",
+        type=float,
+        default=0.25,
+        help="the budget whose versions are rolled back; the portfolio is over these",
+    )
     parser.add_argument("--scorer-only", action="store_true", help="leave the reader out")
     options = parser.parse_args()
     scorer = Asker(TransformersModel(engine="transformers", model=options.scorer, max_model_len=16_384), options.cache)
@@ -275,9 +292,13 @@ def main() -> None:
         table["original"] = read_both(traces, [trace.thinking for trace in traces], reader, "original")
         table["no thinking"] = read_both(traces, ["" for _ in traces], reader, "no thinking")
     for way in ways(options.ways, options.ratios):
-        table[way.name], checks = measure(given, way, scorer, reader)
-        all_checks.append(checks)
+        roll_back = way.options.get("ratio", options.roll_back_at) == options.roll_back_at
+        table[way.name], checks = measure(given, way, scorer, reader, roll_back)
+        if roll_back and way.method not in BASELINES:
+            all_checks.append(checks)
         print(json.dumps({way.name: table[way.name]}), flush=True)
+    if not all_checks:
+        all_checks = [rechecked(pruned(given, Way("keep_all", "keep_all", {}), scorer), scorer, "keep_all", False)]
     chosen = [shortest(candidates) for candidates in zip(*all_checks, strict=True)]
     tokens = sum(c.num_tokens_after for c in chosen) / sum(c.num_tokens_before for c in chosen)
     table["portfolio"] = {

@@ -134,6 +134,43 @@ def status(params: ParamsFile = "params.yaml", override: Override = None, data: 
     show(loaded, Paths(data, loaded.base.round))
 
 
+def _complete_id(context: typer.Context, incomplete: str) -> list[str]:
+    from pipeline.paths import Paths
+    from pipeline.show import ids
+    from transforms.folders import StageFolder
+
+    return ids(StageFolder(Paths(context.params.get("data") or "data").stage("steps")), incomplete)
+
+
+@app.command(help="Print a trace with its removed steps struck out, and the scores beside them.")
+def show(
+    trace: Annotated[
+        str, typer.Argument(help="The trace's id, as p-000012/0.", metavar="ID", autocompletion=_complete_id)
+    ],
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            help="As this method pruned it; else as the one that filter chose.",
+            autocompletion=_complete_method,
+        ),
+    ] = "",
+    params: ParamsFile = "params.yaml",
+    override: Override = None,
+    data: Data = "data",
+) -> None:
+    """−: deleted, ≈: rewritten, +: given back by the re-check."""
+    from pipeline.config import load
+    from pipeline.paths import Paths
+    from pipeline.show import show as print_trace
+    from transforms.pruning import METHODS
+
+    loaded = load(params, override)
+    if method and method not in METHODS:
+        raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
+    print_trace(loaded, Paths(data, loaded.base.round), trace, method)
+
+
 answers = typer.Typer(help="Look after the answers of models in data/cache.", no_args_is_help=True)
 app.add_typer(answers, name="cache")
 OfModel = Annotated[str, typer.Option("--model", help="Only this model's, as params name it.", metavar="NAME")]

@@ -1,0 +1,107 @@
+"""A trace as the terminal shows it."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline.show import clean, page
+from tests.conftest import STAGES, problem, rechecked
+from transforms.types import Decision, PrunedTrace, Step, StepScore, TraceScores
+
+Run = Callable[..., Any]
+TEXT = "Begin.\n\nHm, well.\n\nAdd 2 to 3.\n\nIt gives 5.\n\nGood."
+
+
+def pruned(**more: Any) -> dict[str, Any]:
+    places = [0, *(found.end() for found in re.finditer(r"\n\n", TEXT)), len(TEXT)]
+    steps = tuple(Step(start, end, "prose", "derive") for start, end in itertools.pairwise(places))
+    decisions = (
+        Decision(0, "keep", "the first step"),
+        Decision(1, "delete", "it comments", 0.25),
+        Decision(2, "rewrite", "compress", 1.5, "2 + 3 = 5.\n\n"),
+        Decision(3, "merge", "merge: into step 3"),
+        Decision(4, "delete", "it repeats", 2.0),
+    )
+    return {"thinking": TEXT, "steps": steps, "decisions": decisions, "method": "drp", "method_version": "1"} | more
+
+
+def printed(trace: Any, scores: TraceScores | None = None, width: int = 160) -> str:
+    file = io.StringIO()
+    fields = PrunedTrace.__dataclass_fields__
+    plain = PrunedTrace(**{name: getattr(trace, name) for name in fields})
+    Console(file=file, width=width, force_terminal=True, color_system="standard").print(page(plain, trace, scores))
+    return file.getvalue()
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+STRUCK = re.compile(r"\x1b\[[0-9;]*9m([^\x1b]*)")
+
+
+def test_removed_steps_are_struck_out_and_rewritten_ones_shown() -> None:
+    trace = rechecked("p/0", "rolled_back", given_back=(4,), reason="the answer became too unlikely", **pruned())
+    scores = TraceScores("p/0", "s", tuple(StepScore(n + 0.125, n, n, n, n, 3) for n in range(5)), "exact", -1.0, 1, 15)
+    text = printed(trace, scores)
+    assert [struck.strip() for struck in STRUCK.findall(text)] == ["Hm, well.", "Add 2 to 3.", "It gives 5."]
+    lines = plain(text).splitlines()
+    assert any("2 + 3 = 5." in line for line in lines)
+    (deleted,) = (line for line in lines if "Hm, well." in line)
+    assert deleted.split()[:6] == ["−", "2", "derive", "1.12", "1.00", "0.25"]
+    (back,) = (line for line in lines if "Good." in line)
+    assert back.split()[0] == "+"
+    assert "given back; it repeats" in back
+    assert "re-check: rolled_back, as the answer became too unlikely" in plain(text)
+    assert "tokens: 9, pruned 9, in the end 9" in plain(text)
+
+
+def test_model_text_cannot_rewrite_the_terminal() -> None:
+    hostile = "\x1b[2J\x1b]0;title\x07[red]x[/red]\r\u202e"
+    trace = rechecked(
+        "p/0", "passed", response=hostile, problem=problem(question=hostile), **pruned(method_version=hostile)
+    )
+    trace = replace(trace, decisions=(replace(trace.decisions[0], reason=hostile), *trace.decisions[1:]))
+    text = printed(trace)
+    assert "\x1b[2J" not in text
+    assert "\x1b]" not in text
+    assert "\r" not in text
+    assert "\u202e" not in text
+    assert "[red]x[/red]" in text
+    assert clean("a\tb\nc") == "a\tb\nc"
+
+
+def test_show(pipeline: Run, tmp_path: Path) -> None:
+    for stage in STAGES[: STAGES.index("recheck")]:
+        assert pipeline(stage).returncode == 0
+    early = pipeline("show", "chain_sum-000000/0", "--method", "first_correct")
+    assert early.returncode == 0
+    assert "not re-checked yet" in early.stdout
+    for stage in ("recheck", "filter"):
+        pipeline(stage)
+    done = pipeline("show", "chain_sum-000000/0", "--method", "first_correct")
+    assert "re-check: " in done.stdout
+    assert "Start with" in done.stdout
+    chosen = pipeline("show", "chain_sum-000000/0")
+    assert chosen.returncode == 0
+    unknown = pipeline("show", "chain_sum-000000/9")
+    assert unknown.returncode == 1
+    assert "it has for example chain_sum-000000/" in unknown.stderr
+    assert pipeline("show", "chain_sum-000000/0", "--method", "asap").returncode == 1
+    wrong = pipeline("show", "x", "--method", "apas")
+    assert (wrong.returncode, "no such method" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_narrow_terminals_wrap(width: int) -> None:
+    lines = plain(printed(rechecked("p/0", "passed", **pruned()), width=width)).splitlines()
+    assert max(map(len, lines)) <= width
