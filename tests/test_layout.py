@@ -152,7 +152,7 @@ def test_readme_names_every_stage_and_its_commands_exist() -> None:
     for target in re.findall(r"^make (\w+)", readme, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for stage in re.findall(r"python -m pipeline ([a-z]+)", readme):
-        assert stage in (*STAGES, "status", "check")
+        assert stage in (*STAGES, "status", "check", "show")
     for link in re.findall(r"\]\(([^)#:]+)\)", readme):
         assert (REPO / link).exists(), link
     for quoted, bare in re.findall(

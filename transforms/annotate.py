@@ -44,8 +44,9 @@ from transforms.types import Annotations, Drop, Message, Opinion, Rewrite, Segme
 
 UNDECIDED = ("too_long", "not_json", "bad_response", "refused")  # failures that the next run would meet again
 DEGENERATE_SHARE, MIN_STEPS = 0.95, 20
-_MAX_SKILL_CHARS = 40
+_MAX_SKILL_CHARS = 30
 _QUOTED_CHARS = 120
+_MAX_TOKENS = 48  # of one step's entry in an answer, so that none is cut
 
 
 class Question(NamedTuple):
@@ -173,7 +174,9 @@ def _requests(trace: SegmentedTrace, question: Question, config: Config, solutio
     for window in windows(len(trace.steps), config):
         messages = (Message("user", _prompt(trace, window, question, config, solution)),)
         if config.opinions == "structured":
-            yield GenerateRequest(messages, _sampling(config, 32 * len(window) + 16), 0, _schema(window, question))
+            yield GenerateRequest(
+                messages, _sampling(config, _MAX_TOKENS * len(window) + 16), 0, _schema(window, question)
+            )
             continue
         for step in (None, *window):
             for label in question.labels:
