@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.config import SECTIONS, load, section
+from pipeline.config import SECTIONS, load, section, used_models
 from tests.conftest import FAKE_PARAMS, REPO
 from transforms.errors import ConfigError, InputError
 
@@ -34,6 +35,8 @@ WRONG = [
     ("generate.sampling.top_p=0", ["generate.sampling.top_p = 0", "greater than 0"]),
     ("emit.validation_share=1", ["emit.validation_share = 1", "less than 1"]),
     ("recheck.max_loss_nats_per_token=-1", ["recheck.max_loss_nats_per_token = -1"]),
+    ("recheck.completions=-1", ["recheck.completions = -1", "greater than or equal to 0"]),
+    ("annotate.overlap_steps=12", ["annotate.overlap_steps = 12: must be below annotate.window_steps = 12"]),
     ("generate.sampling.temperature=.nan", ["generate.sampling.temperature = nan", "finite"]),
     (
         "ingest.sources=[{kind: jsonl, path: x.jsonl, answer_kind: code}]",
@@ -82,13 +85,18 @@ WRONG = [
     ("models={}", ["models = {}", "at least one"]),
     ("models={a.b: {engine: fake}}", ["'a.b' is no name for a model"]),
     # wrong choices
+    (
+        "prune.options.asap.anchor=teachers",
+        ["prune.options.asap.anchor = 'teachers'", "'teacher', 'lexical' or 'none'"],
+    ),
+    ("annotate.opinions=guess", ["annotate.opinions = 'guess'", "'structured' or 'likelihood'"]),
     ("models.teacher.engine=vlm", ["models.teacher.engine = 'vlm'", "'vllm', 'transformers', 'endpoint', 'fake'"]),
     ("ingest.sources.0.kind=csv", ["ingest.sources.0.kind = 'csv'", "'jsonl'"]),
     ("generate.on_length=longer", ["generate.on_length = 'longer'", "'drop', 'keep' or 'retry'"]),
     ("generate.on_length=retry", ["generate.max_retry_tokens = None", "above generate.sampling.max_tokens = 768"]),
     (
-        "generate={on_length: retry, max_retry_tokens: 2048}",
-        ["generate.max_retry_tokens = 2048", "below models.teacher.max_model_len = 2048"],
+        "generate={on_length: retry, max_retry_tokens: 4096}",
+        ["generate.max_retry_tokens = 4096", "below models.teacher.max_model_len = 4096"],
     ),
     ("generate.resample_until={max_samples: 2}", ["generate.resample_until.max_samples = 2", "above generate.samples"]),
     ("models.api={engine: endpoint, model: m, base_url: localhost}", ["models.api.base_url = 'localhost'", "http://"]),
@@ -125,8 +133,8 @@ WRONG = [
     ("filter.method=drp", ["filter.method = 'drp'", "portfolio, keep_all, first_correct"]),
     ("prune.methods=[keep_all, keep_all]", ["prune.methods.1", "twice"]),
     (
-        "generate.sampling.max_tokens=2048",
-        ["generate.sampling.max_tokens = 2048", "below models.teacher.max_model_len = 2048"],
+        "generate.sampling.max_tokens=4096",
+        ["generate.sampling.max_tokens = 4096", "below models.teacher.max_model_len = 4096"],
     ),
     ("ingest.sources.1.name=products", ["ingest.sources.1.name = 'products'", "taken by an earlier source"]),
     ("base.shard_rows=100000", ["base.shard_rows = 100000", "generate.samples_per_problem = 11", "1,000,000"]),
@@ -169,13 +177,13 @@ def test_overrides_reach_every_depth() -> None:
         "base.seed=3",
         "ingest.sources.1.size=7",
         "prune.options.first_correct.solutions=2",
-        "models.teacher.max_model_len=4096",
+        "models.teacher.max_model_len=3000",
     ]
     params = load(str(REPO / "params.yaml"), overrides)
     assert params.base.seed == 3
     assert params.ingest.sources[1].size == 7
     assert params.prune.option("first_correct").solutions == 2
-    assert params.models["teacher"].max_model_len == 4096
+    assert params.models["teacher"].max_model_len == 3000
 
 
 @pytest.mark.parametrize(
@@ -219,3 +227,37 @@ def test_a_stage_depends_only_on_its_own_section(tmp_path: Path) -> None:
         if section(before, stage, m) != section(after, stage, m)
     }
     assert changed == {("prune", "first_correct"), ("recheck", "keep_all"), ("recheck", "first_correct")}
+
+
+def test_scores_and_opinions_are_wanted_only_where_a_method_needs_them(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(FAKE_PARAMS)
+
+    def wanted(*overrides: str) -> list[Any]:
+        params = load(str(tmp_path / "p.yaml"), list(overrides))
+        return [section(params, stage)["wanted"] for stage in ("score", "annotate")] + [sorted(used_models(params))]
+
+    assert wanted() == [[], [], ["teacher"]]
+    assert wanted("prune.methods=[asap]") == [["scores"], [], ["teacher"]]
+    assert wanted("prune.methods=[drp]") == [[], ["actions"], ["teacher"]]
+    both = ["prune.methods=[asap, drp]", "prune.options.asap={anchor: teacher}", "models.other={engine: fake}"]
+    assert wanted(*both, "annotate.model=other") == [["scores"], ["actions", "path"], ["other", "teacher"]]
+    # another option of a method that needs the same, or another such method, makes no score and no opinion stale
+    before, after = (
+        load(str(tmp_path / "p.yaml"), [f"prune.methods={methods}", f"prune.options.asap={{ratio: {ratio}}}"])
+        for methods, ratio in (("[asap]", 0.5), ("[asap, head]", 0.6))
+    )
+    assert section(before, "score") == section(after, "score")
+    assert section(before, "annotate") == section(after, "annotate") == {"wanted": []}
+    assert "score.model" in section(load(str(tmp_path / "p.yaml")), "prune", "answer_likelihood")
+    assert list(section(before, "prune", "asap")) == ["prune.options.asap"]
+
+
+def test_the_teacher_of_opinions_has_to_be_able_to(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(FAKE_PARAMS)
+    vllm = ["models.big={engine: vllm, model: qwen2.5-coder-1.5b-instruct}", "annotate.model=big"]
+    load(str(tmp_path / "p.yaml"), [*vllm, "annotate.opinions=likelihood"])  # nobody asks it
+    load(str(tmp_path / "p.yaml"), [*vllm, "prune.methods=[drp]"])
+    with pytest.raises(ConfigError, match=r"annotate\.model = 'big': its engine is vllm, which cannot score"):
+        load(str(tmp_path / "p.yaml"), [*vllm, "annotate.opinions=likelihood", "prune.methods=[drp]"])
+    with pytest.raises(ConfigError, match=r"annotate\.model = 'none': no such model"):
+        load(str(tmp_path / "p.yaml"), ["annotate.model=none", "prune.methods=[drp]"])
