@@ -20,7 +20,7 @@ from transforms.inference.engine import Completion, Exchange, Failure, GenerateR
 from transforms.pruning import prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config as FirstCorrect
-from transforms.recheck import JUDGING, Config, checkable, derivation, dialogue
+from transforms.recheck import JUDGING, Config, _verdict, checkable, derivation, dialogue
 from transforms.score import JOIN
 from transforms.types import CodeTests, Decision, Drop, PrunedTrace, RecheckedTrace, SegmentedTrace, joined
 from transforms.verify import judge_response
@@ -244,7 +244,8 @@ def test_a_response_without_an_answer_has_no_likelihoods() -> None:
 
 
 def test_the_response_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Comparing is what costs, and the original and the pruned trace have the same response."""
+    """Comparing is what costs; original and pruned trace have the same response, and a dialogue is played several times."""
+    _verdict.cache_clear()
     judged: list[str] = []
 
     def count(response: str, *others: Any) -> Any:
@@ -252,7 +253,7 @@ def test_the_response_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return judge_response(response, *others)
 
     monkeypatch.setattr("transforms.recheck.judge_response", count)
-    assert run(pruned(), -1.0).status == "passed"
+    assert run(pruned(), -1.0).status == run(pruned(), -1.1).status == "passed"
     assert judged == ["So it is \\boxed{5}."]
 
 

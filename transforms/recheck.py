@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 from pydantic import Field
@@ -43,7 +44,7 @@ from transforms.inference.engine import (
 from transforms.score import answer_request, final_answer, likelihood, statement
 from transforms.statements import without_statements
 from transforms.traces import Unparsable, split_thinking
-from transforms.types import Action, Drop, Message, Outcome, PrunedTrace, RecheckedTrace, joined
+from transforms.types import Action, Drop, Message, Outcome, Problem, PrunedTrace, RecheckedTrace, joined
 from transforms.verify import checkable, judge_response
 
 
@@ -203,8 +204,12 @@ def outcome_of(trace: PrunedTrace, judging: verify.Config) -> Outcome:
     """The verdict on the original as training would see it. The pruned trace shares its response, and so its verdict."""
     if not intact(trace.thinking, trace.response):
         return Outcome.UNDECIDED
-    response = trace.response.strip()
-    return judge_response(response, checkable(trace.problem, response), judging)[1].outcome
+    return _verdict(trace.response.strip(), trace.problem, judging)
+
+
+@lru_cache(maxsize=20_000)  # a dialogue is played again in each round, and code is slow to run
+def _verdict(response: str, problem: Problem, judging: verify.Config) -> Outcome:
+    return judge_response(response, checkable(problem, response), judging)[1].outcome
 
 
 def intact(thinking: str, response: str) -> bool:
