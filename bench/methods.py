@@ -292,9 +292,10 @@ def main() -> None:
         table["original"] = read_both(traces, [trace.thinking for trace in traces], reader, "original")
         table["no thinking"] = read_both(traces, ["" for _ in traces], reader, "no thinking")
     for way in ways(options.ways, options.ratios):
-        roll_back = way.options.get("ratio", options.roll_back_at) == options.roll_back_at
+        at_budget = way.options.get("ratio", options.roll_back_at) == options.roll_back_at
+        roll_back = at_budget and way.method not in BASELINES
         table[way.name], checks = measure(given, way, scorer, reader, roll_back)
-        if roll_back and way.method not in BASELINES:
+        if roll_back:
             all_checks.append(checks)
         print(json.dumps({way.name: table[way.name]}), flush=True)
     if not all_checks:
