@@ -44,7 +44,7 @@ from transforms.inference.engine import (
 )
 from transforms.inference.handler import EngineHandler
 from transforms.pruning import METHODS, dialogue, needs, prune
-from transforms.pruning.base import Budget, PruneInput
+from transforms.pruning.base import PruneInput
 from transforms.recheck import derivation
 from transforms.score import Config as ScoreConfig
 from transforms.score import requests as score_requests
@@ -77,8 +77,9 @@ WAYS = {
     **{name: (name, {}) for name in BASELINES},
     "first_correct": ("first_correct", {}),
     "asap, iterative": ("asap", {"anchor": "none", "mode": "iterative"}),
-    "answer_likelihood": ("answer_likelihood", {}),
-    "answer_likelihood, masked": ("answer_likelihood", {"masked": True}),
+    "answer_likelihood, gain": ("answer_likelihood", {"mode": "gain", "masked": True}),
+    "answer_likelihood, sequential": ("answer_likelihood", {}),
+    "answer_likelihood, sequential, masked": ("answer_likelihood", {"masked": True}),
 }
 
 
@@ -86,7 +87,7 @@ def ways(names: Sequence[str], ratios: Sequence[float]) -> Iterator[Way]:
     """Each way at each budget; those without a budget once."""
     for name in names:
         method, options = WAYS[name]
-        if issubclass(METHODS[method].Config, Budget):
+        if getattr(METHODS[method].Config(**options), "has_budget", False):
             for ratio in ratios:
                 yield Way(f"{name} {ratio}", method, {**options, "ratio": ratio})
         else:

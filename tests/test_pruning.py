@@ -138,6 +138,8 @@ WAYS = [
     ("drp", {"rewrites": False}),
     ("step_entropy", {"steps": None, "ratio": 0.25}),
     ("answer_likelihood", {"masked": True, "tolerance_nats_per_token": 0.1}),
+    ("answer_likelihood", {"mode": "gain", "ratio": 0.3}),
+    ("answer_likelihood", {"mode": "gain", "masked": True}),
 ]
 
 
@@ -156,7 +158,7 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any])
     assert bool(pruned.prompts) == bool(needs(method, config) & {"actions", "path"})
     if method != "first_correct":  # it ends the thinking where the answer is reached, and so keeps its own conclusion
         assert all(pruned.decisions[step].action == Action.KEEP for step in protected(trace))
-    if isinstance(config, Budget):
+    if isinstance(config, Budget) and config.has_budget:
         left = sum(scored(trace).step_scores()[step].num_tokens for step in kept_steps(pruned))
         assert left <= config.of(scored(trace).num_tokens) or pruned.shortfall
     assert run(trace, method, config) == pruned
@@ -478,6 +480,37 @@ def test_answer_likelihood_drops_what_the_answer_does_not_need() -> None:
         3,
         4,
     ]
+
+
+def test_the_gain_of_a_step_is_how_much_likelier_than_ever_the_answer_is_after_it() -> None:
+    thinking = "Begin.\n\nidle\n\nnear\n\nderives\n\ndoubts\n\nagain\n\nso it is 5"
+    trace = with_scores(thinking, [1.0] * 7)
+    after = {0: -3.0, 1: -3.0, 2: -3.2, 3: -3.1, 4: -0.5, 5: -2.0, 6: -0.6, 7: -0.4}
+    asked = []
+
+    def scorer(request: Any) -> Exchange:
+        before = request.text.partition("The final")[0]
+        number = sum(step.text(thinking).strip() in before for step in trace.trace.steps)
+        asked.append(number)
+        found = words(request.text)
+        return Exchange(request, replace(found, logprobs_nats=(after[number],) * len(found.starts)))
+
+    def left(ratio: float, **more: Any) -> PrunedTrace:
+        config = METHODS["answer_likelihood"].Config(mode="gain", ratio=ratio, **more)
+        found = played(dialogue(trace, "answer_likelihood", config), scorer)
+        assert isinstance(found, PrunedTrace)
+        return found
+
+    assert [round(one.score, 6) for one in left(0.5).decisions] == [0.0, 0.0, 0.0, 2.5, 0.0, 0.0, 0.1]
+    assert asked == list(range(8))  # one round
+    assert kept_steps(left(0.45)) == [0, 3, 6]
+    assert kept_steps(left(0.6)) == [0, 3, 5, 6]  # the last gain is that of the last step
+    after[7] = -0.6
+    assert kept_steps(left(0.6)) == [0, 2, 3, 6]  # after the last gain nothing is needed; before it the nearest stay
+    assert left(0.2).shortfall
+    asked.clear()
+    left(0.6, masked=True)
+    assert max(asked) == 6  # "so it is 5" only states the answer
 
 
 def test_a_scorer_that_fails_ends_the_trace_and_nothing_loops() -> None:

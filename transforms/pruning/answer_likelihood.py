@@ -1,20 +1,27 @@
-"""Drops a step when the answer is no less likely without it (VARR, arXiv 2412.21006; 2508.20395).
+"""Deletes the steps that the answer does not need, by how likely the scorer finds the answer (nats per token of it).
 
-From the first step on, each in turn: with R what is left so far, step s goes if
-log p(y | x, R without s) ≥ log p(y | x, R) − tolerance, in nats per token of the answer y. The scorer is asked once for
-each step of a trace, one after another, so this is the dearest method.
+- `mode: sequential` (VARR, arXiv 2412.21006): from the first step on, each in turn; with R what is left so far, step s goes if
+  log p(y | x, R without s) ≥ log p(y | x, R) − tolerance. The scorer is asked once for each step, one after another, so
+  this is the dearest of all methods. It has no budget.
+- `mode: gain` (after the conditional entropy reduction of 2508.20395): the gain of a step is how much likelier than ever
+  before the answer is after it, max(0, log p(y | x, s1 … si) − max over j < i of log p(y | x, s1 … sj)). The lowest gains go first
+  until the budget holds. Of steps without a gain those after the last one that has one go first, then the earliest: what
+  stays is what led to where the answer became likely. All prefixes of a trace are read at about the cost of one pass.
 
-The last statement of the answer makes it likely whatever goes before it. With `masked: true` both sides are without the
-sentences that only state it, as in the re-check; the papers leave them in.
+The last statement of the answer makes it likely whatever goes before it, and the first guess does, too. With `masked: true`
+the thinking is read without the sentences that only state the answer, as in the re-check; the papers leave them in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Literal
+
 from pydantic import Field
 
-from transforms.configuration import Config as BaseConfig
 from transforms.inference.dialogue import Dialogue, answers_to
-from transforms.pruning.base import PruneInput, protected
+from transforms.pruning.base import Budget, Deletion, PruneInput, protected, within_budget
 from transforms.score import answer_request, final_answer, likelihood
 from transforms.statements import without_statements
 from transforms.types import Action, Decision
@@ -23,37 +30,47 @@ VERSION = "1"
 NEEDS = frozenset({"scorer"})
 
 
-class Config(BaseConfig):
-    """`tolerance_nats_per_token`: how much less likely each step may make the answer and still go."""
+class Config(Budget):
+    """`tolerance_nats_per_token`: how much less likely each step may make the answer and still go (sequential).
 
+    `ratio` and `tokens` are the budget of `mode: gain`.
+    """
+
+    mode: Literal["sequential", "gain"] = "sequential"
     tolerance_nats_per_token: float = Field(0.0, ge=0)
     masked: bool = False
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """A budget needs the numbers of tokens."""
+        return frozenset(["scores"] * (self.mode == "gain"))
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether there is one to meet."""
+        return self.mode == "gain"
+
 
 def dialogue(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
-    """One decision a step; its score is by how much the answer becomes less likely without it."""
-    trace = given.trace
-    answer, spared = final_answer(trace.response, trace.problem), protected(trace)
-    steps = range(len(trace.steps))
-    if not answer:
-        return [Decision(step, Action.KEEP, "the response states no answer") for step in steps]
+    """One decision a step."""
+    if not final_answer(given.trace.response, given.trace.problem):
+        return [Decision(step, Action.KEEP, "the response states no answer") for step in range(len(given.trace.steps))]
+    decided = _sequential(given, config) if config.mode == "sequential" else _by_gain(given, config)
+    return (yield from decided)
 
-    def support(left: list[int]) -> Dialogue[float]:
-        text = "".join(trace.steps[step].text(trace.thinking) for step in left)
-        if config.masked:
-            text = without_statements(text, answer, trace.problem)
-        (exchange,) = yield from answers_to([answer_request(trace.prompt, text, answer, trace.problem.answer_kind)])
-        return likelihood(exchange).per_token
 
-    left = list(steps)
-    now = yield from support(left)
+def _sequential(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
+    """A step's score is by how much the answer becomes less likely without it."""
+    spared = protected(given.trace)
+    left = list(range(len(given.trace.steps)))
+    (now,) = yield from _likelihoods(given, [left], config.masked)
     decisions = []
-    for step in steps:
+    for step in range(len(given.trace.steps)):
         if step in spared:
             decisions.append(Decision(step, Action.KEEP, spared[step]))
             continue
         fewer = [other for other in left if other != step]
-        without = yield from support(fewer)
+        (without,) = yield from _likelihoods(given, [fewer], config.masked)
         fall = now - without
         if fall <= config.tolerance_nats_per_token:
             left, now = fewer, without
@@ -61,3 +78,27 @@ def dialogue(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
         else:
             decisions.append(Decision(step, Action.KEEP, "the answer is less likely without it", fall))
     return decisions
+
+
+def _by_gain(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
+    """A step's score is its gain."""
+    steps = range(len(given.trace.steps))
+    found = yield from _likelihoods(given, [range(number) for number in (*steps, len(steps))], config.masked)
+    best = list(accumulate(found, max))
+    gains = [after - before for before, after in pairwise(best)]
+    last = max((step for step in steps if gains[step] > 0), default=-1)
+    order = sorted(steps, key=lambda step: (gains[step], step <= last, step if step <= last else -step))
+    ranked = [Deletion(step, gains[step]) for step in order]
+    return within_budget(given, ranked, config.of(given.num_tokens), "the answer is no likelier after it")
+
+
+def _likelihoods(given: PruneInput, versions: Sequence[Sequence[int]], masked: bool) -> Dialogue[list[float]]:
+    """Of the answer after some of the steps, for each version, in nats per token."""
+    trace, asked = given.trace, []
+    answer = final_answer(trace.response, trace.problem)
+    for steps in versions:
+        text = "".join(trace.steps[step].text(trace.thinking) for step in steps)
+        text = without_statements(text, answer, trace.problem) if masked else text
+        asked.append(answer_request(trace.prompt, text, answer, trace.problem.answer_kind))
+    exchanges = yield from answers_to(asked)
+    return [likelihood(exchange).per_token for exchange in exchanges]

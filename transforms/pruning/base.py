@@ -52,6 +52,11 @@ class Budget(Config):
     ratio: float = Field(0.5, gt=0, le=1)
     tokens: int | None = Field(None, ge=1)
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether the options set one."""
+        return True
+
     def of(self, num_tokens: int) -> int:
         """The budget for a thinking of so many tokens."""
         return math.floor(self.ratio * num_tokens) if self.tokens is None else min(self.tokens, num_tokens)
@@ -92,7 +97,7 @@ def within_budget(given: PruneInput, order: Sequence[Deletion], budget: int, rea
 
 def shortfall(given: PruneInput, decisions: Sequence[Decision], config: Config) -> str:
     """Why more tokens stay than the budget holds, or ""."""
-    if not isinstance(config, Budget):
+    if not isinstance(config, Budget) or not config.has_budget:
         return ""
     kept = sum(given.step_scores()[one.step].num_tokens for one in decisions if one.action == Action.KEEP)
     budget = config.of(given.num_tokens)

@@ -24,9 +24,10 @@ class Config(Budget):
 
     steps: float | None = Field(0.8, gt=0, lt=1)
 
-    def of(self, num_tokens: int) -> int:
-        """The budget of tokens; all of them where it is the share of steps that counts."""
-        return super().of(num_tokens) if self.steps is None else num_tokens
+    @property
+    def has_budget(self) -> bool:
+        """Not where it is the share of steps that counts."""
+        return self.steps is None
 
 
 def prune(given: PruneInput, config: Config) -> list[Decision]:
