@@ -12,6 +12,7 @@ of the last is kept (its keys and values).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -63,6 +64,7 @@ class Scorer:
     def __init__(self, model: Any, max_model_len: int):
         self._model, self._max_model_len = model, max_model_len
         self._can_share = _can_be_cut(model)
+        self._last_mlp = _dense_mlp(model)
         self._softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
         self._read: Tokens | None = None  # whose keys and values are in _past
         self._past: Any = None
@@ -150,10 +152,32 @@ class Scorer:
         else:
             past.crop(shared)
         tokens = torch.from_numpy(text.read[None, shared:]).to(self._model.device)
-        found = self._model.get_decoder()(tokens, past_key_values=past, use_cache=past is not None)
+        rows = torch.tensor(text.wanted, device=tokens.device) + (len(text.head) - 1 - shared)
+        with self._last_layer_only(rows, tokens.shape[1]):
+            found = self._model.get_decoder()(tokens, past_key_values=past, use_cache=past is not None)
         if keep:
             self._read, self._past = text, past
         return found.last_hidden_state[0, text.needed - shared :]
+
+    @contextmanager
+    def _last_layer_only(self, rows: Any, num_tokens: int) -> Iterator[None]:
+        """Lets the last layer's MLP work on these rows alone where they are few: nothing reads what it makes of the others."""
+        if self._last_mlp is None or len(rows) > num_tokens // 2:
+            yield
+            return
+
+        def take(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (inputs[0][:, rows], *inputs[1:])
+
+        def put_back(_: Any, __: Any, output: Any) -> Any:
+            return output.new_zeros(1, num_tokens, output.shape[-1]).index_copy_(1, rows, output)
+
+        hooks = [self._last_mlp.register_forward_pre_hook(take), self._last_mlp.register_forward_hook(put_back)]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _shares(self, text: Tokens, following: Tokens) -> bool:
         """Whether enough of `text` can be used for the text that follows."""
@@ -187,6 +211,13 @@ def windows(num_tokens: int, room: int) -> Iterator[tuple[int, int, int]]:
     for start in [*range(0, num_tokens - room, room - room // 2), num_tokens - room]:
         yield start, scored, start + room
         scored = start + room
+
+
+def _dense_mlp(model: Any) -> Any:
+    """The MLP of the last layer, if it is one that takes and gives one state a token (no mixture of experts); else None."""
+    layers = getattr(model.get_decoder(), "layers", None)
+    mlp = getattr(layers[-1], "mlp", None) if layers else None
+    return mlp if hasattr(mlp, "down_proj") and hasattr(mlp, "up_proj") else None
 
 
 def _can_be_cut(model: Any) -> bool:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from transforms.configuration import Config
 from transforms.score import final_answer
-from transforms.statements import says
+from transforms.statements import has_answer
 from transforms.types import Action, Annotations, Decision, Opinion, Rewrite, SegmentedTrace, StepScore, TraceScores
 
 
@@ -123,7 +123,7 @@ def _last_with(answer: str, texts: Sequence[str]) -> int | None:
     """The last text that has the answer as a value of its own."""
     if not answer:
         return None
-    return next((number for number in reversed(range(len(texts))) if says(answer).search(texts[number])), None)
+    return next((number for number in reversed(range(len(texts))) if has_answer(texts[number], answer)), None)
 
 
 def _body(code: str) -> str:
