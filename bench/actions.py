@@ -83,7 +83,9 @@ def main() -> None:
         if options.opinions == "structured"
         else TransformersModel(engine="transformers", model=options.model, max_model_len=8192)
     )
-    talk = conversation(partial(dialogue, config=Config(opinions=options.opinions), model="", wanted=("actions",)))
+    talk = conversation(
+        "bench", partial(dialogue, config=Config(opinions=options.opinions), model="", wanted=("actions",))
+    )
     started = time.monotonic()
     exchanges = Asker(model, options.cache).ask("actions", traces, talk["ask"])  # without the rewrites
     seconds = time.monotonic() - started

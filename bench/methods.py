@@ -163,7 +163,7 @@ def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker) -> list[PrunedT
     """The traces, pruned in one way."""
     config = METHODS[way.method].Config(**way.options)
     if "scorer" in needs(way.method, config):
-        talk = conversation(partial(dialogue, method=way.method, config=config))
+        talk = conversation("bench", partial(dialogue, method=way.method, config=config))
         exchanges = scorer.ask(f"prune {way.name}", given, talk["ask"], talk["again"])
         found = [talk["map"](one, answers)[0] for one, answers in zip(given, exchanges, strict=True)]
     else:
@@ -175,7 +175,7 @@ def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker) -> list[PrunedT
 def rechecked(versions: Sequence[PrunedTrace], scorer: Asker, label: str, roll_back: bool) -> list[RecheckedTrace]:
     """All that the re-check says of the versions; without `roll_back` they all pass, and only its measures count."""
     config = recheck.Config() if roll_back else recheck.Config(max_loss_nats_per_token=1e6)
-    talk = conversation(partial(recheck.dialogue, config=config, judging=JUDGING))
+    talk = conversation("bench", partial(recheck.dialogue, config=config, judging=JUDGING))
     exchanges = scorer.ask(label, versions, talk["ask"], talk["again"])
     found = [talk["map"](version, answers)[0] for version, answers in zip(versions, exchanges, strict=True)]
     assert all(isinstance(one, RecheckedTrace) for one in found), found

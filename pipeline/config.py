@@ -108,7 +108,7 @@ class Prune(Config):
     @property
     def opinions(self) -> tuple[str, ...]:
         """What the teacher is asked of each step."""
-        return tuple(sorted(self.needs & {"actions", "path"}))
+        return tuple(sorted(self.needs & {"actions", "path", "rewrites"}))
 
 
 class Report(Config):
@@ -160,6 +160,16 @@ class Params(Config):
                 raise combination(
                     f"{stage}.model",
                     f"its engine is {self.models[name].engine}, which cannot {verb} here; allowed engines: {', '.join(engines)}",
+                )
+        drawn = self.recheck.sampling.max_tokens if self.recheck.completions else 0
+        for stage, key, tokens in (
+            ("annotate", "annotate.max_tokens", self.annotate.max_tokens if self.prune.opinions else 0),
+            ("recheck", "recheck.sampling.max_tokens", drawn),
+        ):
+            name = getattr(self, stage).model
+            if tokens and tokens >= (most := self.models[name].max_model_len):
+                raise combination(
+                    key, f"must be below models.{name}.max_model_len = {most}, which holds prompt and answer"
                 )
         teacher, wanted = self.models[self.generate.model], self.generate.most_tokens
         if wanted >= teacher.max_model_len:

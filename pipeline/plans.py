@@ -199,7 +199,7 @@ def plan_annotate(context: Context, method: str) -> Iterator[Plan]:
         yield _plan(context, "annotate", Job("annotate", Annotations, read, annotate.not_asked), ["steps"])
         return
     talk = partial(annotate.dialogue, config=config, model=context.params.models[config.model].model, wanted=wanted)
-    job = Job("annotate", Annotations, read, **conversation(talk))
+    job = Job("annotate", Annotations, read, **conversation("annotate", talk))
     yield _plan(context, "annotate", job, ["steps"], ask=config.model)
 
 
@@ -211,7 +211,7 @@ def plan_prune(context: Context, method: str) -> Iterator[Plan]:
     names = [name for name, is_wanted in beside.items() if is_wanted]
     read = partial(_prune_inputs, names=names)
     if "scorer" in wanted:
-        talk = conversation(partial(dialogue, method=method, config=config))
+        talk = conversation("prune", partial(dialogue, method=method, config=config))
         job = Job("prune", PrunedTrace, read, **talk)
         yield _plan(context, "prune", job, ["steps", *names], method, ask=context.params.score.model)
     else:
@@ -226,7 +226,7 @@ def plan_recheck(context: Context, method: str) -> Iterator[Plan]:
         "recheck",
         RecheckedTrace,
         partial(_first, PrunedTrace),
-        **conversation(partial(recheck.dialogue, config=config, judging=context.params.verify)),
+        **conversation("recheck", partial(recheck.dialogue, config=config, judging=context.params.verify)),
     )
     yield _plan(
         context, "recheck", job, [f"pruned/{method}"], method, ask=config.model, requests_per_row=recheck.NUM_REQUESTS

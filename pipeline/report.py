@@ -40,6 +40,7 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     """
     names = ["problems", "traces", "verdicts", "kept", *(f"shards/{name}" for name in params.emit.formats)]
     names += [f"rechecked/{name}" for name in params.prune.methods]
+    names += ["annotations"] * bool(params.prune.opinions)
     inputs = lineage({name: StageFolder(paths.stage(name)) for name in names})
     rechecked = {method: StageFolder(paths.stage("rechecked", method)) for method in params.prune.methods}
     verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))

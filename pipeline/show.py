@@ -19,10 +19,10 @@ from rich.text import Text
 from pipeline.config import Params
 from pipeline.paths import Paths
 from transforms.errors import InputError
-from transforms.folders import StageFolder, read_part
+from transforms.folders import StageFolder, lineage, read_part
 from transforms.types import Action, Decision, KeptTrace, PrunedTrace, RecheckedTrace, StepScore, TraceScores
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 MARKS = {Action.KEEP: "", Action.DELETE: "−", Action.REWRITE: "≈", Action.MERGE: "≈"}
 STYLES = {Action.KEEP: "", Action.DELETE: "strike dim", Action.REWRITE: "strike dim", Action.MERGE: "strike dim"}
 MAX_IDS = 50
@@ -41,9 +41,9 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
     if pruned is None:
         known = [found for (found,) in folder.columns("id")]
         near = difflib.get_close_matches(trace_id, known, n=3) or known[:3]
-        raise InputError(f"{folder.path} has no trace {trace_id!r}; it has for example {', '.join(near)}")
-    rechecked = _find_if_done(RecheckedTrace, paths.stage("rechecked", method), trace_id)
-    scores = _find_if_done(TraceScores, paths.stage("scores"), trace_id)
+        raise InputError(f"{folder.path} has no trace {trace_id!r}; it has for example {clean(', '.join(near))}")
+    rechecked = _beside(RecheckedTrace, folder, paths.stage("rechecked", method), trace_id)
+    scores = _beside(TraceScores, folder, paths.stage("scores"), trace_id)
     (console or Console(file=sys.stdout)).print(page(pruned, rechecked, scores))
 
 
@@ -125,7 +125,7 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
     """What the re-check found, in lines."""
     lines = [f"budget not met: {pruned.shortfall}"] if pruned.shortfall else []
     if rechecked is None:
-        return [*lines, "not re-checked yet"]
+        return [*lines, "not re-checked yet, or not since it was pruned"]
     lines.append(f"re-check: {rechecked.status}" + (f", as {rechecked.reason}" if rechecked.reason else ""))
     lines.append(
         f"tokens: {rechecked.num_tokens_before}, pruned {rechecked.num_tokens_pruned}, in the end {rechecked.num_tokens_after}"
@@ -147,6 +147,20 @@ def _chosen(params: Params, paths: Paths, trace_id: str) -> str:
     if kept:
         return kept.method
     return next((name for name in params.prune.methods if name != "keep_all"), params.prune.methods[0])
+
+
+def _beside(record: type[Any], pruned: StageFolder, folder: str, trace_id: str) -> Any:
+    """The trace in another folder, if that is done and belongs to the same run."""
+    other = StageFolder(folder)
+    if other.manifest() is None:
+        return None
+    try:
+        lineage({"pruned": pruned, "other": other})
+    except InputError:
+        return None
+    made_from = other.finished_manifest()["inputs"]
+    content = next((made_from[name] for name in made_from if name.startswith("pruned/")), None)
+    return find(record, other, trace_id) if content in (None, pruned.content()) else None
 
 
 def _find_if_done(record: type[Any], folder: str, trace_id: str) -> Any:

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from transforms.inference.engine import (
 )
 from transforms.inference.fake import FakeEngine
 from transforms.inference.structured import checked
-from transforms.types import Annotations, Drop, Opinion, SegmentedTrace
+from transforms.types import Annotations, Drop, Opinion, SegmentedTrace, Step
 
 TEXT = "\n\n".join(f"step number {number} says $x_{number}$" for number in range(1, 11))
 SMALL = Config(window_steps=4, overlap_steps=2)
@@ -36,7 +37,7 @@ def ask(
     trace: SegmentedTrace,
     answer: Callable[[Any], Any],
     config: Config = SMALL,
-    wanted: tuple[str, ...] = ("actions", "path"),
+    wanted: tuple[str, ...] = ("actions", "path", "rewrites"),
 ) -> tuple[Annotations | Drop, list[Any]]:
     """The dialogue with a teacher, and all that it was asked."""
     talk, requests = dialogue(trace, config, "teacher", wanted), []
@@ -73,7 +74,9 @@ def teacher(actions: Callable[[int], str], paths: Callable[[int], str] = lambda 
 
 def test_every_step_gets_one_action_in_overlapping_windows() -> None:
     order = ["keep", "delete", "compress", "merge", "merge"] * 2
-    found, requests = ask(segmented(TEXT), teacher(lambda n: order[n - 1], lambda n: "aside" if n == 3 else "core"))
+    found, requests = ask(
+        segmented(TEXT, "So \\boxed{77}."), teacher(lambda n: order[n - 1], lambda n: "aside" if n == 3 else "core")
+    )
     assert isinstance(found, Annotations)
     assert [opinion.action for opinion in found.opinions] == order
     assert {opinion.skill for opinion in found.opinions} == {"adding"}
@@ -104,6 +107,21 @@ def test_only_what_is_wanted_is_asked() -> None:
     (nothing,) = not_asked(segmented(TEXT))
     assert nothing == Annotations("p-0/0", "")
     assert ask(segmented(TEXT), teacher(lambda _: "keep"), wanted=())[1] == []
+
+
+def test_protected_steps_are_not_rewritten_and_rewrites_keep_their_white_space() -> None:
+    found, _ = ask(segmented("a\n\nb\n\nc"), teacher(lambda _: "merge"))
+    assert isinstance(found, Annotations)
+    assert [(one.first, one.last) for one in found.rewrites] == [(1, 2)]  # the first step stays as it is
+    trace = segmented("First we add;  then we go on;  so it is 5")
+    places = [(0, 13), (13, 29), (29, 41)]
+    trace = replace(trace, steps=tuple(Step(start, end, "prose") for start, end in places))
+    found, _ = ask(trace, teacher(lambda _: "compress"))
+    assert isinstance(found, Annotations)
+    assert [one.text for one in found.rewrites] == ["  shorter"]
+    found, _ = ask(segmented(TEXT), teacher(lambda _: "merge"), wanted=("actions",))
+    assert isinstance(found, Annotations)
+    assert found.rewrites == ()
 
 
 def test_windows_that_disagree_do_not_decide() -> None:

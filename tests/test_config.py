@@ -36,6 +36,11 @@ WRONG = [
     ("emit.validation_share=1", ["emit.validation_share = 1", "less than 1"]),
     ("recheck.max_loss_nats_per_token=-1", ["recheck.max_loss_nats_per_token = -1"]),
     ("recheck.completions=-1", ["recheck.completions = -1", "greater than or equal to 0"]),
+    ("recheck={completions: 4, sampling: {temperature: 0.0}}", ["recheck.sampling.temperature = 0.0: must be above 0"]),
+    (
+        "recheck={completions: 4, sampling: {max_tokens: 9999}}",
+        ["recheck.sampling.max_tokens = 9999", "below models.student.max_model_len"],
+    ),
     ("annotate.overlap_steps=12", ["annotate.overlap_steps = 12: must be below annotate.window_steps = 12"]),
     ("generate.sampling.temperature=.nan", ["generate.sampling.temperature = nan", "finite"]),
     (
@@ -238,9 +243,10 @@ def test_scores_and_opinions_are_wanted_only_where_a_method_needs_them(tmp_path:
 
     assert wanted() == [[], [], ["teacher"]]
     assert wanted("prune.methods=[asap]") == [["scores"], [], ["teacher"]]
-    assert wanted("prune.methods=[drp]") == [[], ["actions"], ["teacher"]]
+    assert wanted("prune.methods=[drp]") == [[], ["actions", "rewrites"], ["teacher"]]
+    assert wanted("prune.methods=[drp]", "prune.options.drp={rewrites: false}") == [[], ["actions"], ["teacher"]]
     both = ["prune.methods=[asap, drp]", "prune.options.asap={anchor: teacher}", "models.other={engine: fake}"]
-    assert wanted(*both, "annotate.model=other") == [["scores"], ["actions", "path"], ["other", "teacher"]]
+    assert wanted(*both, "annotate.model=other") == [["scores"], ["actions", "path", "rewrites"], ["other", "teacher"]]
     # another option of a method that needs the same, or another such method, makes no score and no opinion stale
     before, after = (
         load(str(tmp_path / "p.yaml"), [f"prune.methods={methods}", f"prune.options.asap={{ratio: {ratio}}}"])

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import problem
 from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to, conversation, result
 from transforms.inference.engine import Completion, Exchange, Failure, ScoreRequest, turn
+from transforms.types import Drop
 
 
 def ask(text: str) -> ScoreRequest:
@@ -31,7 +33,7 @@ def countdown(row: int) -> Dialogue[str]:
 
 
 def test_rows_go_on_until_they_have_asked_all() -> None:
-    job, rows = conversation(countdown), [0, 2]
+    job, rows = conversation("bench", countdown), [0, 2]
     asked: list[Any] = [list(job["ask"](row)) for row in rows]
     had: list[list[Exchange]] = [[], []]
     rounds = 0
@@ -45,7 +47,7 @@ def test_rows_go_on_until_they_have_asked_all() -> None:
         ["A,B"],
         ["2: 0,2: 1,A,B"],
     ]
-    with pytest.raises(AssertionError, match="2 requests are not answered"):
+    with pytest.raises(ValueError, match="2 requests are not answered"):
         result(countdown(0), [])
 
 
@@ -60,3 +62,19 @@ def test_a_failure_ends_the_dialogue() -> None:
     good, bad = said(ask("a"), "fine"), Exchange(ask("b"), Failure("timeout", "too late"))
     assert result(talk(), [good, bad]) == "too late"
     assert result(talk(), [good, good]) == "answered"
+
+
+def test_a_row_that_is_played_otherwise_than_before_is_asked_again_by_the_next_run() -> None:
+    turns = iter([True, False])
+
+    def fickle(_: Any) -> Dialogue[str]:
+        yield [ask("a")]
+        if not next(turns):
+            yield [ask("b")]
+        return "done"
+
+    job, row = conversation("recheck", fickle), problem()
+    assert job["again"]([row], [[said(ask("a"), "A")]]) == [[]]
+    (outcome,) = job["map"](row, [said(ask("a"), "A")])
+    assert isinstance(outcome, Drop)
+    assert (outcome.id, outcome.stage, outcome.reason) == (row.id, "recheck", "request_failed")

@@ -160,7 +160,9 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any])
         assert all(pruned.decisions[step].action == Action.KEEP for step in protected(trace))
     if isinstance(config, Budget) and config.has_budget:
         left = sum(scored(trace).step_scores()[step].num_tokens for step in kept_steps(pruned))
-        assert left <= config.of(scored(trace).num_tokens) or pruned.shortfall
+        if left > config.of(scored(trace).num_tokens):  # nothing stays that may go
+            assert set(kept_steps(pruned)) <= set(protected(trace))
+            assert pruned.shortfall
     assert run(trace, method, config) == pruned
     again = segmented(pruned.pruned, trace.response, trace.problem)
     assert run(again, method, same_budget(trace, pruned, method, options)).pruned == pruned.pruned
@@ -190,7 +192,7 @@ def test_contract_on_real_traces(method: str, options: dict[str, Any]) -> None:
 def test_a_method_states_its_needs_and_version(method: str, options: dict[str, Any]) -> None:
     module, config = METHODS[method], METHODS[method].Config(**options)
     wanted = needs(method, config)
-    assert wanted <= {"scores", "entropies", "actions", "path", "scorer"}
+    assert wanted <= {"scores", "entropies", "actions", "path", "rewrites", "scorer"}
     assert module.VERSION
     assert "arXiv" in (module.__doc__ or "") or method == "keep_all"
     bare = PruneInput(MADE[0])
@@ -288,6 +290,8 @@ def test_head_tail_and_random_at_one_budget() -> None:
     trace = segmented(TEN)
     head, tail = (run(trace, name, METHODS[name].Config(ratio=0.5)) for name in ("head", "tail"))
     assert kept_steps(head) == [0, 1, 2, 3, 9]  # the first step and the one with the answer stay
+    assert head.decisions[4].score > head.decisions[8].score  # what the re-check gives back first is nearest
+    assert tail.decisions[5].score > tail.decisions[1].score
     assert kept_steps(tail) == [0, 6, 7, 8, 9]
     lots = [kept_steps(run(trace, "random", METHODS["random"].Config(ratio=0.5, seed=seed))) for seed in range(5)]
     assert len({tuple(kept) for kept in lots}) > 1
@@ -345,6 +349,17 @@ def test_the_lexical_anchor_is_the_response() -> None:
     given = with_scores(thinking, [1.0] * 5, response="The apples cost 48. Half of the apples is 24. \\boxed{72}")
     assert decided(given, "asap", ratio=1.0) == [0, 1, 3, 4]
     assert decided(given, "asap", ratio=1.0, anchor="none") == [0, 1, 2, 3, 4]
+    (found,) = prune(given, "asap", METHODS["asap"].Config(ratio=1.0))
+    assert isinstance(found, PrunedTrace)
+    assert found.decisions[2].reason == "off the anchor's path"
+    bare = with_scores(thinking, [1.0] * 5, response="The answer is 72.")
+    assert decided(bare, "asap", ratio=1.0) == [0, 1, 2, 3, 4]  # states it, and solves nothing
+    near = with_scores(
+        "Begin.\n\nIt is 1234567.\n\nIt is 1,234,568.\n\nso 5",
+        [1.0] * 4,
+        response="We get 1234568 first.\nSo \\boxed{5}",
+    )
+    assert decided(near, "asap", ratio=1.0) == [0, 2, 3]
     silent = with_scores(thinking, [1.0] * 5, response="\\boxed{99}")
     assert decided(silent, "asap", ratio=1.0) == [0, 1, 2, 3, 4]  # no step is on its path: all stay
 
@@ -353,6 +368,9 @@ def test_step_entropy_deletes_the_lowest_share_of_steps() -> None:
     given = with_scores("a\n\nb\n\nc\n\nd\n\nso 5", [1.0] * 5, [5.0, 1.0, 3.0, 2.0, 0.0])
     assert decided(given, "step_entropy") == [0, 4]
     assert decided(given, "step_entropy", steps=0.4) == [0, 2, 3, 4]  # the answer's would go too, but stays
+    decisions = METHODS["step_entropy"].prune(given, METHODS["step_entropy"].Config(steps=0.4))
+    assert [one.score for one in decisions] == [5.0, 1.0, 3.0, 2.0, 0.0]
+    assert [one.reason for one in decisions][1:3] == ["low entropy", "among the highest entropies"]
     assert decided(given, "step_entropy", steps=None, ratio=0.6) == [0, 2, 4]
 
 
@@ -373,6 +391,13 @@ def test_drp_does_what_the_teacher_says() -> None:
     (plain,) = prune(told(thinking, opinions, rewrites), "drp", METHODS["drp"].Config(rewrites=False))
     assert isinstance(plain, PrunedTrace)
     assert kept_steps(plain) == [0, 2, 3, 4, 5]
+    assert [one.reason for one in plain.decisions[2:4]] == [
+        "compress (adding): rewrites are off",
+        "merge (adding): rewrites are off",
+    ]
+    (bare,) = prune(told(thinking, opinions), "drp", METHODS["drp"].Config())
+    assert isinstance(bare, PrunedTrace)
+    assert bare.decisions[2].reason == "compress (adding): no rewrite came"
 
 
 @pytest.mark.parametrize(
@@ -384,6 +409,10 @@ def test_drp_does_what_the_teacher_says() -> None:
         ("It is 1,200 then.", "1200.", ["1,200"], ""),
         ("So \\(x = 5\\) holds.", "\\(x=5\\)", ["\\( x = 5 \\)"], ""),
         ("So \\(x = 5\\) holds.", "5", ["\\( x = 5 \\)"], "without x=5"),
+        ("x = -3 comes out.", "x is 3.", ["x = -3"], "without x=-3"),
+        ("Now 2x + 7 = 15 holds.", "15, 7, 2.", ["2x + 7 = 15"], "without 2x+7=15"),
+        ("It is 1/2 of 3, then.", "2/1 of 3.", ["1/2"], "without 1/2"),
+        ("It is 2 + 3 = 5, then.", "6, not 5.", ["5"], "with 6, which was not there"),
         ("Short.", "Short.", [], "no shorter"),
         ("Short.", "Longer than that.", [], "no shorter"),
     ],
@@ -395,7 +424,9 @@ def test_a_rewrite_is_refused_if_it_loses_what_is_used_later(
 
 
 def test_terms() -> None:
-    assert terms("\\(x = 5\\) of 1,200 and $y^2$") == ["x=5", "5", "1200", "y^2", "2"]
+    assert terms("\\(x = 5\\) of 1,200 and $y^2$") == ["x=5", "y^2", "5", "1200"]
+    assert terms("it costs $5 and $6") == ["5", "6"]
+    assert terms("2x + 7 = 15, x = -3 and 1/2 of \\[ a+b \\]") == ["a+b", "2x+7=15", "x=-3", "1/2", "7", "15", "-3"]
 
 
 def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None:

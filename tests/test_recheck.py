@@ -17,10 +17,10 @@ from tests.conftest import problem, segmented
 from transforms import verify
 from transforms.inference.dialogue import first_requests, result
 from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
-from transforms.pruning import prune
+from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config as FirstCorrect
-from transforms.recheck import JUDGING, Config, _verdict, checkable, derivation, dialogue
+from transforms.recheck import JUDGING, Config, _judged, checkable, derivation, dialogue
 from transforms.score import JOIN
 from transforms.types import CodeTests, Decision, Drop, PrunedTrace, RecheckedTrace, SegmentedTrace, joined
 from transforms.verify import judge_response
@@ -235,7 +235,7 @@ def test_the_mean_log_probability_is_of_what_goes_on() -> None:
 
 
 def test_a_response_without_an_answer_has_no_likelihoods() -> None:
-    trace = replace(pruned(), response=" ")
+    trace = replace(pruned(), response=" ", problem=problem("", "text"))
     found, texts = conclude(trace, lambda _: -1.0)
     assert len(texts) == 2
     assert isinstance(found, RecheckedTrace)
@@ -243,9 +243,28 @@ def test_a_response_without_an_answer_has_no_likelihoods() -> None:
     assert (found.status, found.supported) == ("original_fails", False)
 
 
+def test_the_reference_is_measured_where_the_response_does_not_state_an_answer_by_itself() -> None:
+    trace = replace(pruned(), response="So she has 5 apples left in her basket at the very end of it.")
+    found, texts = conclude(trace, lambda _: -1.0)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, texts[-1]) == ("passed", "The final answer is \\boxed{5}.")
+
+
+def test_what_cannot_be_measured_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transforms.recheck.measured_answer", lambda trace: "")
+    found, _ = conclude(pruned(), lambda _: -1.0)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.reason) == ("gave_up", "how likely the answer is cannot be measured")
+    (whole,) = prune(PruneInput(segmented(TEXT, given=problem("5"))), "keep_all", METHODS["keep_all"].Config())
+    assert isinstance(whole, PrunedTrace)
+    found, _ = conclude(whole, lambda _: -1.0)
+    assert isinstance(found, RecheckedTrace)
+    assert found.status == "passed"
+
+
 def test_the_response_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparing is what costs; original and pruned trace have the same response, and a dialogue is played several times."""
-    _verdict.cache_clear()
+    _judged.cache_clear()
     judged: list[str] = []
 
     def count(response: str, *others: Any) -> Any:

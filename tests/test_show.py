@@ -93,6 +93,13 @@ def test_show(pipeline: Run, tmp_path: Path) -> None:
     assert "Start with" in done.stdout
     chosen = pipeline("show", "chain_sum-000000/0")
     assert chosen.returncode == 0
+    pipeline("prune", "--method", "first_correct", "--set", "prune.options.first_correct={keep_conclusion: true}")
+    assert (
+        "not re-checked yet, or not since" in pipeline("show", "chain_sum-000000/0", "--method", "first_correct").stdout
+    )
+    for stage in ("segment", "score"):
+        pipeline(stage, "--set", "segment.unit=sentence")  # prune is of the steps before
+    assert pipeline("show", "chain_sum-000000/0", "--method", "first_correct").returncode == 0
     unknown = pipeline("show", "chain_sum-000000/9")
     assert unknown.returncode == 1
     assert "it has for example chain_sum-000000/" in unknown.stderr

@@ -39,6 +39,7 @@ from transforms.inference.engine import (
     TokenScores,
     failed,
 )
+from transforms.pruning.base import protected
 from transforms.score import final_answer
 from transforms.types import Annotations, Drop, Message, Opinion, Rewrite, SegmentedTrace
 
@@ -96,7 +97,7 @@ class Said(NamedTuple):
 
 
 def dialogue(trace: SegmentedTrace, config: Config, model: str, wanted: Sequence[str]) -> Dialogue[Annotations | Drop]:
-    """Asks for the opinions in `wanted` (actions, path), then for rewrites; ends with them, or with a drop to be asked again."""
+    """Asks for the opinions in `wanted` (actions, path), then for `rewrites`; ends with them, or with a drop to be asked again."""
     try:
         found = yield from _annotated(trace, config, model, wanted)
     except UnansweredError as error:
@@ -114,13 +115,15 @@ def _annotated(trace: SegmentedTrace, config: Config, model: str, wanted: Sequen
     if "path" in wanted:
         (exchange,) = _usable((yield [_solution_request(trace, config)]))
         solution = exchange.response.text.strip() if isinstance(exchange.response, Completion) else ""
-    for name in wanted:
-        question = QUESTIONS[name]
+    for name, question in QUESTIONS.items():
+        if name not in wanted:
+            continue
         shown = solution if name == "path" else trace.response
         exchanges = _usable((yield list(_requests(trace, question, config, shown))))
         said[name] = _merged(trace, question, config, exchanges)
-    actions = said.get("actions", [])
-    parts = list(to_rewrite([one.label for one in actions]))
+    spared = protected(trace)  # those stay as they are, whatever is said of them
+    actions = ["keep" if step in spared else one.label for step, one in enumerate(said.get("actions", []))]
+    parts = list(to_rewrite(actions)) if "rewrites" in wanted else []
     exchanges = _usable((yield [_rewrite_request(trace, part, config) for part in parts]))
     return Annotations(
         id=trace.id,
@@ -136,8 +139,8 @@ def _annotated(trace: SegmentedTrace, config: Config, model: str, wanted: Sequen
 
 def prompt_names(config: Config, wanted: Iterable[str]) -> list[str]:
     """The prompts that are used."""
-    names = [_prompt_name(QUESTIONS[name], config) for name in wanted]
-    return names + ["solution-1"] * ("path" in wanted) + ["rewrite-1"] * ("actions" in wanted)
+    names = [_prompt_name(question, config) for name, question in QUESTIONS.items() if name in wanted]
+    return names + ["solution-1"] * ("path" in wanted) + ["rewrite-1"] * ("rewrites" in wanted)
 
 
 def degenerate(labels: Mapping[str, int]) -> str:
@@ -339,8 +342,9 @@ def _opinions(said: Mapping[str, Sequence[Said]], num_steps: int) -> tuple[Opini
 
 
 def _rewrites(trace: SegmentedTrace, parts: Sequence[range], exchanges: Sequence[Exchange]) -> Iterator[Rewrite]:
-    """The rewritten parts, each with the white space that the original ends with; none for what came back empty or not at all."""
+    """The rewritten parts, in the white space that the originals stand in; none for what came back empty or not at all."""
     for part, exchange in zip(parts, exchanges, strict=True):
         if isinstance(exchange.response, Completion) and (text := json.loads(exchange.response.text)["text"].strip()):
-            last = trace.steps[part[-1]].text(trace.thinking)
-            yield Rewrite(part[0], part[-1], text + last[len(last.rstrip()) :])
+            whole = "".join(trace.steps[step].text(trace.thinking) for step in part)
+            before, after = whole[: len(whole) - len(whole.lstrip())], whole[len(whole.rstrip()) :]
+            yield Rewrite(part[0], part[-1], before + text + after)

@@ -26,10 +26,11 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from transforms import verify
 from transforms.configuration import Config as BaseConfig
+from transforms.configuration import combination
 from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
 from transforms.inference.engine import (
     Completion,
@@ -60,6 +61,14 @@ class Config(BaseConfig):
     completions: int = Field(0, ge=0, le=1000)
     min_rate: float = Field(0.5, gt=0, le=1)
     sampling: Sampling = Sampling(max_tokens=64)
+
+    @model_validator(mode="after")
+    def _draws(self) -> Config:
+        if self.completions > 1 and self.sampling.temperature == 0:
+            raise combination(
+                "recheck.sampling.temperature", f"must be above 0, or all {self.completions} completions are the same"
+            )
+        return self
 
 
 JUDGING = verify.Config()
@@ -169,6 +178,8 @@ def _check(
     """Whether one version of the thinking holds."""
     if not intact(thinking, trace.response):
         return Check("the pruned trace does not parse as training would see it", math.nan, math.nan)
+    if thinking != trace.thinking and math.isnan(support):
+        return Check("how likely the answer is cannot be measured", support, math.nan)
     if support < least:
         return Check("the answer became too unlikely", support, math.nan)
     completions = yield from answers_to(_completions(trace, derivation(trace, thinking), config))
@@ -204,12 +215,13 @@ def outcome_of(trace: PrunedTrace, judging: verify.Config) -> Outcome:
     """The verdict on the original as training would see it. The pruned trace shares its response, and so its verdict."""
     if not intact(trace.thinking, trace.response):
         return Outcome.UNDECIDED
-    return _verdict(trace.response.strip(), trace.problem, judging)
+    response = trace.response.strip()
+    return _judged(response, checkable(trace.problem, response), judging)
 
 
 @lru_cache(maxsize=20_000)  # a dialogue is played again in each round, and code is slow to run
-def _verdict(response: str, problem: Problem, judging: verify.Config) -> Outcome:
-    return judge_response(response, checkable(problem, response), judging)[1].outcome
+def _judged(response: str, problem: Problem, judging: verify.Config) -> Outcome:
+    return judge_response(response, problem, judging)[1].outcome
 
 
 def intact(thinking: str, response: str) -> bool:
@@ -219,9 +231,15 @@ def intact(thinking: str, response: str) -> bool:
 
 
 def _answers(trace: PrunedTrace, contexts: Sequence[str]) -> list[ScoreRequest]:
-    """Ask for the answer after each of these thinkings; nothing where the response states none."""
-    answer, kind = final_answer(trace.response, trace.problem), trace.problem.answer_kind
+    """Ask for the answer after each of these thinkings; nothing where none is known."""
+    answer, kind = measured_answer(trace), trace.problem.answer_kind
     return [answer_request(trace.prompt, thinking, answer, kind) for thinking in contexts] if answer else []
+
+
+def measured_answer(trace: PrunedTrace) -> str:
+    """What the response states as its answer; where that cannot be told, the reference that it was verified against; or ""."""
+    reference = "" if trace.problem.answer_kind == "code" else trace.problem.answer
+    return final_answer(trace.response, trace.problem) or reference
 
 
 def _per_token(answers: Sequence[Exchange], number: int) -> list[float]:
@@ -240,7 +258,7 @@ def _is_right(exchange: Exchange, trace: PrunedTrace, judging: verify.Config) ->
     response = statement("", trace.problem.answer_kind) + completion.text
     if trace.problem.answer_kind != "code":
         response = response.partition("\n")[0]  # it answers at once; what it thinks of it later does not count
-    return judge_response(response, checkable(trace.problem, trace.response), judging)[1].outcome == Outcome.CORRECT
+    return _judged(response, checkable(trace.problem, trace.response), judging) == Outcome.CORRECT
 
 
 class _Read(NamedTuple):

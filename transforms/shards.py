@@ -20,7 +20,7 @@ from transforms import schema
 from transforms.errors import UserError, mark
 from transforms.folders import Receipt, StageFolder, read_part
 from transforms.inference.engine import Exchange, Request
-from transforms.types import Drop, drop
+from transforms.types import Drop, drop, row_id
 
 if TYPE_CHECKING:
     from apache_beam.ml.inference.base import ModelHandler
@@ -133,11 +133,6 @@ def outcomes(job: Job, shard: Shard, exchanges: list[list[Exchange]] | None = No
             expected = job.num_outcomes(row, exchanges[number] if exchanges is not None else [])
         assert len(found) == expected, f"{job.stage}: {len(found)} outcomes for a row, not {expected}"
         yield found
-
-
-def row_id(row: Any) -> str:
-    """The id of a record, or of the first of joined records."""
-    return row[0].id if isinstance(row, tuple) and not hasattr(row, "id") else row.id
 
 
 def requests_of(job: Job, shard: Shard) -> Batch:

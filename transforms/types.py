@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class DropReason(StrEnum):
@@ -61,6 +62,11 @@ class Drop:
 def drop(id: str, stage: str, reason: str, detail: str = "") -> Drop:
     """A drop whose detail is cut to 300 characters and holds no half surrogate pairs."""
     return Drop(*(text.encode("utf-8", "replace").decode() for text in (id[:300], stage, str(reason), detail[:300])))
+
+
+def row_id(row: Any) -> str:
+    """The id of a record, or of the first of joined records."""
+    return row[0].id if isinstance(row, tuple) and not hasattr(row, "id") else row.id
 
 
 @dataclass(frozen=True)

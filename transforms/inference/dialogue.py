@@ -5,9 +5,10 @@
         (second,) = yield [other(first)]
         return found(second)
 
-    Job("recheck", RecheckedTrace, read, **conversation(search))
+    Job("recheck", RecheckedTrace, read, **conversation("recheck", search))
 
-Each round plays the generator from its beginning over all exchanges so far, so it must do the same each time.
+Each round plays the generator from its beginning over all exchanges so far, so it must do the same each time. If it does
+not, as where a verdict depends on a deadline, the row is dropped to be asked again by the next run.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from transforms.inference.engine import Exchange, Failure, Request, first_failure
+from transforms.types import DropReason, drop, row_id
 
 Found = TypeVar("Found")
 Dialogue = Generator[Sequence[Request], list[Exchange], Found]
@@ -38,12 +40,12 @@ def answers_to(requests: Sequence[Request]) -> Dialogue[list[Exchange]]:
     return exchanges
 
 
-def conversation(dialogue: Callable[[Any], Dialogue[Any]]) -> dict[str, Any]:
+def conversation(stage: str, dialogue: Callable[[Any], Dialogue[Any]]) -> dict[str, Any]:
     """`ask`, `again` and `map` of a `Job` whose rows each have one outcome, what the dialogue returns."""
     return {
         "ask": partial(first_requests, dialogue),
         "again": partial(_further_requests, dialogue),
-        "map": partial(_outcome, dialogue),
+        "map": partial(_outcome, stage, dialogue),
     }
 
 
@@ -58,14 +60,19 @@ def _further_requests(
     return [list(_played(dialogue(row), had)[0]) for row, had in zip(rows, exchanges, strict=True)]
 
 
-def _outcome(dialogue: Callable[[Any], Dialogue[Any]], row: Any, exchanges: list[Exchange]) -> list[Any]:
-    return [result(dialogue(row), exchanges)]
+def _outcome(stage: str, dialogue: Callable[[Any], Dialogue[Any]], row: Any, exchanges: list[Exchange]) -> list[Any]:
+    asked, found = _played(dialogue(row), exchanges)
+    if asked:
+        detail = "it asked for something else when it was played again, as a verdict that was late would make it"
+        return [drop(row_id(row), stage, DropReason.REQUEST_FAILED, detail)]
+    return [found]
 
 
 def result(dialogue: Dialogue[Found], exchanges: list[Exchange]) -> Found:
-    """What the dialogue returns once everything that it asks is answered."""
+    """What the dialogue returns once everything that it asks is answered. Raises ValueError if something is not."""
     asked, found = _played(dialogue, exchanges)
-    assert not asked, f"{len(asked)} requests are not answered"
+    if asked:
+        raise ValueError(f"{len(asked)} requests are not answered")
     return found  # type: ignore[return-value]
 
 

@@ -3,7 +3,7 @@
 NEEDS holds what a method reads beside the steps, and `Config.needs` what some options of it read, too:
 
     scores     of each step; `entropies`, that these are among them
-    actions    the teacher's opinions on what to do with each step; `path`, on whether it is on the core path
+    actions    the teacher's opinions on what to do with each step, and its `rewrites`; `path`: on whether it is on the core path
     scorer     the model itself: the method is a dialogue with it, for what depends on its own decisions
 
 A method gives one decision a step. It never writes text: what is kept is the original's, byte for byte, and what is

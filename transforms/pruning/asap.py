@@ -3,7 +3,8 @@
 1. Anchor: which steps are on the core reasoning path. `teacher` is the paper's: the teacher writes a short solution and says
    of each step whether it is on that path (`annotate`). `lexical` needs no teacher: the anchor is the response, which
    solves the problem in a few sentences; a step is on the path if some sentence of the anchor shares enough of its
-   numbers and words. An anchor on whose path no step is leaves all. `none` leaves this out.
+   numbers and words. Sentences that only state the answer are no anchor, and one on whose path no step is leaves all.
+   `none` leaves this out.
 2. Surprisal: of what is left, deletes the steps with the lowest −log p(first token | question, steps before), lowest first,
    until the budget holds. With `mode: global` the scores are those of one pass over the whole thinking, also for what an
    anchor left. With `iterative` the scorer reads what is left again in each of `rounds` rounds, the first before anything
@@ -27,14 +28,14 @@ from pydantic import Field
 from transforms.inference.dialogue import Dialogue, answers_to
 from transforms.inference.engine import TokenScores, turn
 from transforms.pruning.base import Budget, Deletion, PruneInput, lowest_first, protected, within_budget
-from transforms.score import first_visible, score_step
-from transforms.statements import SENTENCE_END
+from transforms.score import final_answer, first_visible, score_step
+from transforms.statements import SENTENCE_END, normalised, numbers, only_states
 from transforms.types import Action, Decision, SegmentedTrace, Step
 
 VERSION = "2"
 NEEDS = frozenset({"scores"})
 
-_TERM = re.compile(r"\d[\d,]*(?:\.\d+)?|[A-Za-z]{4,}")
+_WORD = re.compile(r"[A-Za-z]{4,}")
 _NUMBER_WEIGHT = 3  # of a shared number beside a shared word
 
 
@@ -121,8 +122,10 @@ def off_path(given: PruneInput, config: Config) -> set[int]:
 
 
 def _aligned(trace: SegmentedTrace, min_shared: float) -> set[int]:
-    """The steps that share enough with some sentence of the response."""
-    anchor = [terms for sentence in SENTENCE_END.split(trace.response) if (terms := _terms(sentence))]
+    """The steps that share enough with some sentence of the response. One that only states the answer is no solution."""
+    answer = final_answer(trace.response, trace.problem)
+    sentences = [one for one in SENTENCE_END.split(trace.response) if not only_states(one, answer)]
+    anchor = [terms for sentence in sentences if (terms := _terms(sentence))]
     steps = [_terms(step.text(trace.thinking)) for step in trace.steps]
     return {
         number
@@ -132,6 +135,7 @@ def _aligned(trace: SegmentedTrace, min_shared: float) -> set[int]:
 
 
 def _terms(text: str) -> Counter[str]:
-    """Weights of the numbers and longer words, without their endings."""
-    found = {term.lower()[:6].rstrip(",") for term in _TERM.findall(text)}
-    return Counter({term: _NUMBER_WEIGHT if term[0].isdigit() else 1 for term in found})
+    """Weights of the numbers, by value, and of the longer words without their endings."""
+    plain = normalised(text)
+    words = {word.lower()[:6] for word in _WORD.findall(plain)}
+    return Counter(dict.fromkeys(words, 1) | {str(number.value): _NUMBER_WEIGHT for number in numbers(plain)})

@@ -17,12 +17,19 @@ from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
 from transforms.pruning.base import PruneInput, protected
+from transforms.statements import normalised, numbers
 from transforms.types import Action, Decision, Opinion, Rewrite
 
 VERSION = "1"
 NEEDS = frozenset({"actions"})
 
-_TERM = re.compile(r"\\\((?P<inline>[^\n]{1,200}?)\\\)|\$(?P<dollar>[^$\n]{1,200})\$|(?P<number>\d[\d,]*(?:\.\d+)?)")
+_FORMULA = re.compile(
+    r"\\\((?P<inline>[^\n]{1,300}?)\\\)|\\\[(?P<display>.{1,500}?)\\\]|\$\$(?P<dollars>[^$]{1,500})\$\$"
+    r"|\$(?P<dollar>[^$\n]{0,200}[=+*/^\\<>A-Za-z][^$\n]{0,200})\$(?!\d)",
+    re.DOTALL,
+)
+_PLAIN = re.compile(r"[\w.()]{1,40}(?:\s{0,2}[-−+*/×÷·^=<>]\s{0,2}[-−]?[\w.()]{1,40}){1,40}")
+_MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
 
 
 class Config(BaseConfig):
@@ -30,6 +37,11 @@ class Config(BaseConfig):
 
     min_margin_nats: float = Field(0.0, ge=0)
     rewrites: bool = True
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What is rewritten has to be asked for."""
+        return frozenset(["rewrites"] * self.rewrites)
 
 
 def prune(given: PruneInput, config: Config) -> list[Decision]:
@@ -43,7 +55,7 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     decisions = [
         Decision(step, Action.DELETE if action == "delete" else Action.KEEP, reason, _keep_score(opinion))
         for step, (action, opinion) in enumerate(zip(actions, opinions, strict=True))
-        for reason in [spared.get(step) or " ".join(filter(None, [action, opinion.skill and f"({opinion.skill})"]))]
+        for reason in [spared.get(step) or _reason(action, opinion, config.rewrites)]
     ]
     texts = [step.text(trace.thinking) for step in trace.steps]
     for rewrite in rewrites:
@@ -52,7 +64,7 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
             later = [texts[step] for step in range(part.stop, len(texts)) if actions[step] != "delete"]
             refused = why_not("".join(texts[part.start : part.stop]), rewrite, [*later, trace.response])
             for step in part:
-                decisions[step] = _rewritten(decisions[step], rewrite, refused)
+                decisions[step] = _rewritten(decisions[step], _named(actions[step], opinions[step]), rewrite, refused)
     return decisions
 
 
@@ -60,30 +72,49 @@ def why_not(original: str, rewrite: Rewrite, later: Sequence[str]) -> str:
     """What is wrong with a rewrite, or "": `later` are the texts that may use what the original has."""
     if len(rewrite.text) >= len(original):
         return "no shorter"
-    used = {term for text in later for term in terms(text)}
-    lost = [term for term in terms(original) if term in used and term not in terms(rewrite.text)]
-    return f"without {lost[0]}" if lost else ""
+    used, said = {term for text in later for term in terms(text)}, set(terms(rewrite.text))
+    if lost := [term for term in terms(original) if term in used and term not in said]:
+        return f"without {lost[0]}"
+    known = set(terms(original))
+    new = [term for term in terms(rewrite.text) if term not in known and re.fullmatch(r"-?\d+(?:/\d+)?", term)]
+    return f"with {new[0]}, which was not there" if new else ""
 
 
 def terms(text: str) -> list[str]:
-    """Numbers, and formulas without their spaces, each once: "\\(x = 5\\) of 1,200" → ["x=5", "5", "1200"]."""
+    """Numbers by value, and formulas without their spaces, each once: "\\(x = 5\\) of 1,200" → ["x=5", "5", "1200"].
+
+    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15".
+    """
     found: dict[str, None] = {}
-    for match in _TERM.finditer(text):
-        formula = match["inline"] or match["dollar"]
-        if formula:
+    for match in _FORMULA.finditer(text):
+        formula = next(filter(None, match.groups()))
+        if match["dollar"] is None or not _MONEY.match(formula):
             found["".join(formula.split())] = None
-        for number in re.findall(r"\d[\d,]*(?:\.\d+)?", formula or match["number"]):
-            found[number.replace(",", "")] = None
+    for match in _PLAIN.finditer(text):
+        found["".join(match[0].replace("−", "-").split()).strip(".()")] = None
+    for number in numbers(normalised(text)):
+        found[str(number.value)] = None
     return list(found)
 
 
-def _rewritten(decision: Decision, rewrite: Rewrite, refused: str) -> Decision:
-    step, reason = decision.step, decision.reason
+def _named(action: str, opinion: Opinion) -> str:
+    return f"{action} ({opinion.skill})" if opinion.skill else action
+
+
+def _reason(action: str, opinion: Opinion, rewrites: bool) -> str:
+    """Why the step stays or goes, as long as no rewrite of it is taken."""
+    if action not in ("compress", "merge"):
+        return _named(action, opinion)
+    return f"{_named(action, opinion)}: {'no rewrite came' if rewrites else 'rewrites are off'}"
+
+
+def _rewritten(decision: Decision, named: str, rewrite: Rewrite, refused: str) -> Decision:
+    step = decision.step
     if refused:
-        return Decision(step, Action.KEEP, f"{reason}: the rewrite is {refused}", decision.score)
+        return Decision(step, Action.KEEP, f"{named}: the rewrite is {refused}", decision.score)
     if step == rewrite.first:
-        return Decision(step, Action.REWRITE, reason, decision.score, rewrite.text)
-    return Decision(step, Action.MERGE, f"{reason}: into step {rewrite.first + 1}", decision.score)
+        return Decision(step, Action.REWRITE, named, decision.score, rewrite.text)
+    return Decision(step, Action.MERGE, f"{named}: into step {rewrite.first + 1}", decision.score)
 
 
 def _action(opinion: Opinion, min_margin_nats: float) -> str:

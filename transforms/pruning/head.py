@@ -12,5 +12,5 @@ NEEDS = frozenset({"scores"})
 
 def prune(given: PruneInput, config: Config) -> list[Decision]:
     """DELETE from the last step on backwards."""
-    order = [Deletion(step, float(step)) for step in reversed(range(len(given.trace.steps)))]
+    order = [Deletion(step, -float(step)) for step in reversed(range(len(given.trace.steps)))]
     return within_budget(given, order, config.of(given.num_tokens), "too late in the thinking")
