@@ -1,7 +1,7 @@
 """A teacher's opinions on steps beside actions given by hand: tests/golden/actions.jsonl, over traces of SHARED_DATA.
 
-    python bench/actions.py data/models/qwen2.5-coder-1.5b-instruct structured
-    python bench/actions.py data/models/qwen2.5-coder-1.5b-instruct likelihood
+    python -m bench.actions data/models/qwen2.5-coder-1.5b-instruct structured
+    python -m bench.actions data/models/qwen2.5-coder-1.5b-instruct likelihood
 
 Prints one JSON line: how many answers fit their schema, steps undecided, the share of each action, agreement with the
 labels (accuracy, macro-F1 and Cohen's kappa over the four actions, and over delete against the rest), whether the opinions

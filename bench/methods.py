@@ -1,8 +1,9 @@
 """Pruning methods at budgets, on real traces: what stays, and whether it still carries the answer.
 
-    python bench/methods.py data/models/qwen2.5-coder-0.5b-instruct data/models/qwen2.5-coder-1.5b-instruct --traces 40 --math 10
+    python -m bench.methods data/models/qwen2.5-coder-0.5b-instruct data/models/qwen2.5-coder-1.5b-instruct --traces 40 --math 10
 
-The scorer (0.5B) ranks steps and gives likelihoods; the reader (1.5B) has to answer at once after the pruned thinking.
+The scorer (0.5B) ranks steps and gives likelihoods; the reader (1.5B) has to answer at once after the pruned thinking, and is
+the teacher where opinions are asked for. Seconds are those of this run: answers that are kept cost none.
 Both are asked twice: after what is left as it is (`plain`), and without the sentences that only state the answer
 (`masked`). Prints one JSON line: for each method and budget the share of tokens kept, the change of the answer's
 log-likelihood in nats per token, the share of traces from which the reader gives the right answer with its Wilson
@@ -28,7 +29,7 @@ from typing import Any, NamedTuple
 
 from scipy.stats import binomtest
 
-from transforms import models, recheck, verify
+from transforms import annotate, models, recheck, verify
 from transforms.folders import read_rows
 from transforms.inference.cache import Cache
 from transforms.inference.dialogue import conversation
@@ -75,7 +76,11 @@ WAYS = {
     "asap, lexical anchor": ("asap", {"anchor": "lexical"}),
     "step_entropy": ("step_entropy", {"steps": None}),
     **{name: (name, {}) for name in BASELINES},
+    "keep_all": ("keep_all", {}),
     "first_correct": ("first_correct", {}),
+    "asap, teacher's anchor": ("asap", {"anchor": "teacher"}),
+    "drp, structured": ("drp", {}),
+    "drp, likelihood": ("drp", {}),
     "asap, iterative": ("asap", {"anchor": "none", "mode": "iterative"}),
     "answer_likelihood, gain": ("answer_likelihood", {"mode": "gain", "masked": True}),
     "answer_likelihood, sequential": ("answer_likelihood", {}),
@@ -159,9 +164,25 @@ def scored(traces: Sequence[SegmentedTrace], scorer: Asker) -> list[PruneInput]:
     return found
 
 
-def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker) -> list[PrunedTrace]:
+def annotated(given: Sequence[PruneInput], way: Way, teacher: Asker | None) -> list[PruneInput]:
+    """The traces with the opinions that this way reads."""
+    wanted = tuple(needs(way.method, METHODS[way.method].Config(**way.options)) & {"actions", "path", "rewrites"})
+    if not wanted:
+        return list(given)
+    assert teacher, f"{way.name} needs the teacher's opinions"
+    opinions = "likelihood" if way.name.endswith("likelihood") else "structured"
+    talk = conversation(
+        "annotate", partial(annotate.dialogue, config=annotate.Config(opinions=opinions), model="", wanted=wanted)
+    )
+    traces = [one.trace for one in given]
+    exchanges = teacher.ask(f"annotate {way.name}", traces, talk["ask"], talk["again"])
+    found = [talk["map"](trace, answers)[0] for trace, answers in zip(traces, exchanges, strict=True)]
+    return [one._replace(annotations=opinion) for one, opinion in zip(given, found, strict=True)]
+
+
+def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker, teacher: Asker | None = None) -> list[PrunedTrace]:
     """The traces, pruned in one way."""
-    config = METHODS[way.method].Config(**way.options)
+    config, given = METHODS[way.method].Config(**way.options), annotated(given, way, teacher)
     if "scorer" in needs(way.method, config):
         talk = conversation("bench", partial(dialogue, method=way.method, config=config))
         exchanges = scorer.ask(f"prune {way.name}", given, talk["ask"], talk["again"])
@@ -219,7 +240,7 @@ def measure(
 ) -> tuple[dict[str, Any], list[RecheckedTrace]]:
     """A row of the table."""
     started = time.monotonic()
-    versions = pruned(given, way, scorer)
+    versions = pruned(given, way, scorer, reader)
     seconds = (time.monotonic() - started) / len(given)
     checks = rechecked(versions, scorer, way.name, roll_back)
     most = recheck.Config().max_loss_nats_per_token
@@ -267,7 +288,9 @@ def main() -> None:
     parser.add_argument("--math", type=int, default=10)
     parser.add_argument("--data", help="a data folder whose traces are taken, in place of the real ones")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 0.25, 0.12])
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument(
+        "--ways", nargs="+", default=[name for name in WAYS if "drp, l" not in name], choices=list(WAYS)
+    )
     parser.add_argument("--cache", default="data/cache")
     parser.add_argument(
         "--roll-back-at",
