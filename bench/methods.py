@@ -79,8 +79,7 @@ WAYS = {
     "keep_all": ("keep_all", {}),
     "first_correct": ("first_correct", {}),
     "asap, teacher's anchor": ("asap", {"anchor": "teacher"}),
-    "drp, structured": ("drp", {}),
-    "drp, likelihood": ("drp", {}),
+    "drp": ("drp", {}),
     "asap, iterative": ("asap", {"anchor": "none", "mode": "iterative"}),
     "answer_likelihood, gain": ("answer_likelihood", {"mode": "gain", "masked": True}),
     "answer_likelihood, sequential": ("answer_likelihood", {}),
@@ -170,10 +169,7 @@ def annotated(given: Sequence[PruneInput], way: Way, teacher: Asker | None) -> l
     if not wanted:
         return list(given)
     assert teacher, f"{way.name} needs the teacher's opinions"
-    opinions = "likelihood" if way.name.endswith("likelihood") else "structured"
-    talk = conversation(
-        "annotate", partial(annotate.dialogue, config=annotate.Config(opinions=opinions), model="", wanted=wanted)
-    )
+    talk = conversation("annotate", partial(annotate.dialogue, config=annotate.Config(), model="", wanted=wanted))
     traces = [one.trace for one in given]
     exchanges = teacher.ask(f"annotate {way.name}", traces, talk["ask"], talk["again"])
     found = [talk["map"](trace, answers)[0] for trace, answers in zip(traces, exchanges, strict=True)]
@@ -288,9 +284,7 @@ def main() -> None:
     parser.add_argument("--math", type=int, default=10)
     parser.add_argument("--data", help="a data folder whose traces are taken, in place of the real ones")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 0.25, 0.12])
-    parser.add_argument(
-        "--ways", nargs="+", default=[name for name in WAYS if "drp, l" not in name], choices=list(WAYS)
-    )
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--cache", default="data/cache")
     parser.add_argument(
         "--roll-back-at",

@@ -181,6 +181,24 @@ def test_only_the_tokens_of_spans(folder: Path) -> None:
         assert value is None or value == pytest.approx(everything.logprobs_nats[number], abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma"])
+def test_the_last_layer_works_only_where_a_token_is_wanted(folder: Path, name: str) -> None:
+    engine = load(make(folder, name))
+    text = "Let me check: 12 + 30 = 42. " * 4
+    (everything,) = ask(engine, request(text))
+    rows = []
+    mlp = engine._model.get_decoder().layers[-1].mlp
+    counted = mlp.down_proj.register_forward_hook(lambda module, inputs, output: rows.append(output.shape[1]))
+    (some,) = ask(engine, request(text, ((40, 41), (80, 81))))
+    counted.remove()
+    wanted = [number for number, value in enumerate(some.logprobs_nats) if value is not None]
+    assert rows == [len(wanted)] == [2]
+    for number in wanted:
+        assert some.logprobs_nats[number] == pytest.approx(everything.logprobs_nats[number], abs=1e-5)
+    assert not mlp._forward_hooks
+    assert not mlp._forward_pre_hooks
+
+
 def test_spans_that_hold_no_token(folder: Path) -> None:
     engine = load(make(folder, "llama"))
     nothing, something = ask(engine, request(TEXTS[0], ((900, 901),)), request(TEXTS[0]))
