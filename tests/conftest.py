@@ -43,8 +43,8 @@ score: {model: teacher}
 annotate: {model: teacher}
 recheck: {model: teacher}
 """
-ALL_METHODS = """prune:
-  methods: [keep_all, first_correct, asap, drp, step_entropy, answer_likelihood, random, head, tail]
+ASKING_METHODS = """prune:
+  methods: [keep_all, first_correct, asap, drp, answer_likelihood]
   options: {asap: {anchor: teacher, mode: iterative}}
 """
 STAGES = [

@@ -13,9 +13,8 @@ from pipeline.config import Params, load
 from pipeline.paths import Paths
 from pipeline.plans import Context
 from pipeline.stages import run_stage
-from tests.conftest import ALL_METHODS, FAKE_PARAMS, STAGES, digests
+from tests.conftest import ASKING_METHODS, FAKE_PARAMS, STAGES, digests
 from transforms.folders import StageFolder, read_rows
-from transforms.pruning import METHODS
 from transforms.roles import ROLES
 from transforms.traces import Parts, split_thinking
 from transforms.types import (
@@ -34,7 +33,7 @@ from transforms.verify import Config, judge_response
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Params, Paths]:
     folder = tmp_path_factory.mktemp("run")
-    (folder / "params.yaml").write_text(FAKE_PARAMS + ALL_METHODS)
+    (folder / "params.yaml").write_text(FAKE_PARAMS + ASKING_METHODS)
     params, paths = load(str(folder / "params.yaml")), Paths(str(folder / "data"))
     for stage in STAGES:
         run_stage(stage, Context(params, paths))
@@ -59,9 +58,11 @@ def test_a_second_run_in_another_folder_gives_the_same_bytes(run: tuple[Params, 
 
 
 def test_every_row_is_kept_or_dropped(run: tuple[Params, Paths]) -> None:
-    _, paths = run
+    params, paths = run
     folders = [path.parent for path in Path(paths.data).rglob("manifest.json") if path.parent.name != "report"]
-    assert len(folders) == 8 + 2 * len(METHODS)  # ingest to annotate, filter and emit; prune and recheck of each
+    assert len(folders) == 8 + 2 * len(
+        params.prune.methods
+    )  # ingest to annotate, filter and emit; prune and recheck of each
     for folder in folders:
         manifest = json.loads((folder / "manifest.json").read_text())
         rows = manifest["rows"]
@@ -113,7 +114,7 @@ def test_pruning_shortened_something_and_the_portfolio_chose_it(run: tuple[Param
 
 
 def test_the_report(run: tuple[Params, Paths]) -> None:
-    _, paths = run
+    params, paths = run
     folder = Path(paths.stage("report"))
     metrics = json.loads((folder / "metrics.json").read_text())
     examples = list(read_rows(Example, StageFolder(paths.stage("shards", "messages")).part_paths()))
@@ -127,13 +128,13 @@ def test_the_report(run: tuple[Params, Paths]) -> None:
     assert 0.5 < metrics["methods"]["first_correct"]["kept_share"] < 1.0
     lines = (folder / "tokens.csv").read_text().splitlines()
     assert lines[0] == "id,method,family,status,tokens_before,tokens_after"
-    assert len(lines) == 1 + len(METHODS) * metrics["verdicts"]["correct"]
+    assert len(lines) == 1 + len(params.prune.methods) * metrics["verdicts"]["correct"]
     assert (
         metrics["opinions"]["steps"]
         == sum(sum(labels.values()) for labels in metrics["opinions"]["labels"].values()) / 2
     )
     assert metrics["opinions"]["degenerate"] == {}
-    for method in METHODS:
+    for method in params.prune.methods:
         numbers = metrics["methods"][method]
         assert sum(numbers["rates"].values()) == pytest.approx(1, abs=2e-4)
         assert set(numbers["families"]) == {"chain_sum"}
