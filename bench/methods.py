@@ -121,7 +121,7 @@ class Asker:
         return answers.exchanges
 
 
-def real_traces(gsm8k: int, maths: int) -> Iterator[SegmentedTrace]:
+def real_traces(gsm8k: int, maths: int, unit: Any = "paragraph") -> Iterator[SegmentedTrace]:
     """Correct traces of DeepSeek-R1 in steps, in an order by checksum."""
     for file, count in (("gsm8k_deepseek-r1", gsm8k), ("math_deepseek-r1", maths)):
         with gzip.open(SHARED / "traces" / f"{file}.jsonl.gz", "rt", encoding="utf-8") as lines:
@@ -137,7 +137,7 @@ def real_traces(gsm8k: int, maths: int) -> Iterator[SegmentedTrace]:
             if judge_response(parts.response, problem, JUDGING)[1].outcome == Outcome.CORRECT:
                 prompt = f"{row['question']}\n\n{INSTRUCTION}"
                 yield SegmentedTrace(
-                    row["id"], problem, "r1", prompt, parts.thinking, parts.response, split_steps(parts.thinking)
+                    row["id"], problem, "r1", prompt, parts.thinking, parts.response, split_steps(parts.thinking, unit)
                 )
                 found += 1
 
@@ -285,6 +285,7 @@ def main() -> None:
     parser.add_argument("--data", help="a data folder whose traces are taken, in place of the real ones")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 0.25, 0.12])
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--unit", default="paragraph", choices=["paragraph", "sentence", "cue"])
     parser.add_argument("--cache", default="data/cache")
     parser.add_argument(
         "--roll-back-at",
@@ -301,7 +302,9 @@ def main() -> None:
         else Asker(VllmModel(engine="vllm", model=options.reader, max_model_len=8_192, max_num_seqs=16), options.cache)
     )
     traces = list(
-        own_traces(options.data, options.traces) if options.data else real_traces(options.traces, options.math)
+        own_traces(options.data, options.traces)
+        if options.data
+        else real_traces(options.traces, options.math, options.unit)
     )
     given = scored(traces, scorer)
     table: dict[str, Any] = {}
