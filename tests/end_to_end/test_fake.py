@@ -169,6 +169,7 @@ def test_model_text_is_escaped_on_the_page() -> None:
     assert '"><i>' not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["cue", "confidence"])
 def test_units_and_likelihoods(run: tuple[Params, Paths], tmp_path: Path, unit: str) -> None:
     """Every unit goes through all stages; with confidence, `segment` and `score` ask for the same numbers once."""
