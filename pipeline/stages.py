@@ -121,7 +121,7 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     seconds = _log(context, plan.stage, plan.method, started, log)
     paid = f", cost {amount(spent)}" if spent else ""
     again = (
-        f", {counters['requests_again']} requests with more room or for unsolved problems"
+        f", {counters['requests_again']} {_AGAIN.get(plan.stage, 'further requests that followed from answers')}"
         if counters.get("requests_again")
         else ""
     )
@@ -139,6 +139,12 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
             f"{label}: no trace is correct; most often: {max(reasons, key=lambda reason: reasons[reason], default='')}"
         )
     return _usable(manifest, plan)
+
+
+_AGAIN = {
+    "generate": "requests with more room or for unsolved problems",
+    "recheck": "requests about versions with steps given back",
+}
 
 
 def _summed(rows: dict[str, Any], tallied: dict[str, int], plan: Plan) -> str:
