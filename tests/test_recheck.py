@@ -25,13 +25,16 @@ from transforms.score import JOIN
 from transforms.types import CodeTests, Decision, Drop, PrunedTrace, RecheckedTrace, SegmentedTrace, joined
 from transforms.verify import judge_response
 
+QUESTION = "How many are there?"
 TEXT = "See.\n\n2 + 3 = 5.\n\nCheck."
 
 
 def pruned(answer: str = "5") -> PrunedTrace:
-    (found,) = prune(PruneInput(segmented(TEXT, given=problem("5")), None), "first_correct", FirstCorrect())
+    (found,) = prune(
+        PruneInput(segmented(TEXT, given=problem("5", question=QUESTION)), None), "first_correct", FirstCorrect()
+    )
     assert isinstance(found, PrunedTrace)
-    return PrunedTrace(**{**vars(found), "problem": problem(answer)})
+    return PrunedTrace(**{**vars(found), "problem": problem(answer, question=QUESTION)})
 
 
 def scores(text: str, loglik: float) -> TokenScores:
@@ -255,7 +258,9 @@ def test_what_cannot_be_measured_does_not_pass(monkeypatch: pytest.MonkeyPatch) 
     found, _ = conclude(pruned(), lambda _: -1.0)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, found.reason) == ("gave_up", "how likely the answer is cannot be measured")
-    (whole,) = prune(PruneInput(segmented(TEXT, given=problem("5"))), "keep_all", METHODS["keep_all"].Config())
+    (whole,) = prune(
+        PruneInput(segmented(TEXT, given=problem("5", question=QUESTION))), "keep_all", METHODS["keep_all"].Config()
+    )
     assert isinstance(whole, PrunedTrace)
     found, _ = conclude(whole, lambda _: -1.0)
     assert isinstance(found, RecheckedTrace)

@@ -137,6 +137,13 @@ def test_masked() -> None:
     assert masked("x = 1\ny\n", "x", "code") == "x = 1\ny\n"
 
 
+def test_what_the_question_has_written_out_is_no_derivation() -> None:
+    question = "Solve the following multiplication: 96 * 91."
+    text = "96 = 90 + 6.\n\\[ 96 \\times 91 = 8736 \\]\nSo 8190 + 546 = 8736.\n"
+    assert masked(text, "8736", question=question) == "96 = 90 + 6.\nSo 8190 + 546 = 8736.\n"
+    assert masked(text, "8736", question="How many are 96 boxes of 91?") == text
+
+
 @given(st.text(), st.sampled_from(["5", "1,234", "\\frac{1}{2}", "B", "yes", "(", "x^2", ".", "-7.5"]), st.text())
 def test_what_is_left_is_part_of_the_text(text: str, answer: str, question: str) -> None:
     left = masked(text, answer, "math", question)

