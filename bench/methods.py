@@ -49,11 +49,11 @@ from transforms.pruning.base import PruneInput
 from transforms.recheck import derivation
 from transforms.score import Config as ScoreConfig
 from transforms.score import requests as score_requests
-from transforms.score import score, statement
+from transforms.score import score
 from transforms.segment import split_steps
 from transforms.shards import Batch, Shard
 from transforms.traces import Parts, split_thinking
-from transforms.types import Message, Outcome, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, TraceScores
+from transforms.types import Outcome, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, TraceScores
 from transforms.verify import judge_response
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -202,16 +202,14 @@ def rechecked(versions: Sequence[PrunedTrace], scorer: Asker, label: str, roll_b
 def read(trace: SegmentedTrace | PrunedTrace, thinking: str) -> GenerateRequest:
     """The reader has to answer at once."""
     sampling = Sampling(temperature=0.0, max_tokens=48)
-    return GenerateRequest(
-        (Message("user", trace.prompt),), sampling, 0, begun=statement(thinking, trace.problem.answer_kind)
-    )
+    return recheck.answer_at_once(trace.prompt, thinking, trace.problem.answer_kind, sampling)
 
 
 def is_right(trace: SegmentedTrace | PrunedTrace, exchange: Exchange) -> bool:
     """Whether the reader's answer is."""
     if not isinstance(exchange.response, Completion):
         return False
-    response = f"{statement('', trace.problem.answer_kind)}{exchange.response.text}".partition("\n")[0]
+    response = recheck.said_at_once(exchange.response, trace.problem.answer_kind)
     return judge_response(response, trace.problem, JUDGING)[1].outcome == Outcome.CORRECT
 
 

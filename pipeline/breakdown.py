@@ -8,7 +8,7 @@ difficulty → {"0": {"problems": 20, "samples": 80, "correct": 0, …, "problem
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from transforms.annotate import degenerate
@@ -120,9 +120,9 @@ def opinions(annotations: Iterable[Annotations]) -> dict[str, dict[str, int]]:
     return {name: labels for name, labels in asked.items() if labels}
 
 
-def degenerate_opinions(annotations: Iterable[Annotations]) -> dict[str, str]:
-    """The label that nearly all opinions have, where one has, by what was asked."""
-    found = {name: degenerate(labels) for name, labels in opinions(annotations).items()}
+def degenerate_opinions(labels: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """Of the counts of `opinions`, the label that nearly all have, where one has, by what was asked."""
+    found = {name: degenerate(counts) for name, counts in labels.items()}
     return {name: label for name, label in found.items() if label}
 
 

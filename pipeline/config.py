@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
@@ -145,14 +146,12 @@ class Params(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Params:
-        for stage, engines, verb in (
-            ("generate", GENERATES, "generate"),
-            ("score", SCORES, "score"),
-            ("recheck", SCORES, "score"),
-            *[("annotate", GENERATES, "generate")] * bool(self.prune.opinions),
-            *[("annotate", SCORES, "score, as annotate.opinions: likelihood does,")]
-            * bool(self.prune.opinions and self.annotate.opinions == "likelihood"),
-        ):
+        able = [("generate", GENERATES, "generate"), ("score", SCORES, "score"), ("recheck", SCORES, "score")]
+        if self.prune.opinions:
+            able.append(("annotate", GENERATES, "generate"))
+        if self.prune.opinions and self.annotate.opinions == "likelihood":
+            able.append(("annotate", SCORES, "score, as annotate.opinions: likelihood does,"))
+        for stage, engines, verb in able:
             name = getattr(self, stage).model
             if name not in self.models:
                 raise combination(f"{stage}.model", f"no such model; allowed: {', '.join(self.models)}")
@@ -161,24 +160,18 @@ class Params(Config):
                     f"{stage}.model",
                     f"its engine is {self.models[name].engine}, which cannot {verb} here; allowed engines: {', '.join(engines)}",
                 )
-        drawn = self.recheck.sampling.max_tokens if self.recheck.completions else 0
-        for stage, key, tokens in (
-            ("annotate", "annotate.max_tokens", self.annotate.max_tokens if self.prune.opinions else 0),
-            ("recheck", "recheck.sampling.max_tokens", drawn),
-        ):
-            name = getattr(self, stage).model
-            if tokens and tokens >= (most := self.models[name].max_model_len):
+        retried = self.generate.most_tokens > self.generate.sampling.max_tokens
+        generated = f"generate.{'max_retry_tokens' if retried else 'sampling.max_tokens'}"
+        room = [(generated, self.generate.most_tokens, self.generate.model)]
+        if self.prune.opinions:
+            room.append(("annotate.max_tokens", self.annotate.max_tokens, self.annotate.model))
+        if self.recheck.completions:
+            room.append(("recheck.sampling.max_tokens", self.recheck.sampling.max_tokens, self.recheck.model))
+        for key, tokens, name in room:
+            if tokens >= (most := self.models[name].max_model_len):
                 raise combination(
                     key, f"must be below models.{name}.max_model_len = {most}, which holds prompt and answer"
                 )
-        teacher, wanted = self.models[self.generate.model], self.generate.most_tokens
-        if wanted >= teacher.max_model_len:
-            raise combination(
-                "generate.max_retry_tokens"
-                if wanted > self.generate.sampling.max_tokens
-                else "generate.sampling.max_tokens",
-                f"must be below models.{self.generate.model}.max_model_len = {teacher.max_model_len}, which holds prompt and answer",
-            )
         if self.generate.imports and self.ingest.sources:
             raise combination(
                 "ingest.sources",
@@ -263,13 +256,13 @@ def section(params: Params, stage: str, method: str = "") -> dict[str, Any]:
     values = params.model_dump(mode="json", by_alias=True)
     values["prune"]["options"] = {name: params.prune.option(name).model_dump(mode="json") for name in METHODS}
     found: dict[str, Any] = {}
-    keys = list(SECTIONS[stage])
+    keys: Iterable[str] = SECTIONS[stage]
     if stage in ("score", "annotate"):
-        wanted = list(params.prune.opinions) if stage == "annotate" else sorted(params.prune.needs & {"scores"})
-        found["wanted"] = wanted
-        keys = keys[:-2] if wanted else []
+        wanted = params.prune.opinions if stage == "annotate" else sorted(params.prune.needs & {"scores"})
+        found["wanted"] = list(wanted)
+        keys = [key for key in keys if wanted and not key.startswith("prune.")]
     if stage == "prune" and "scorer" not in needs(method, params.prune.option(method)):
-        keys = keys[:1]
+        keys = [key for key in keys if key.startswith("prune.")]
     for key in keys:
         if "{" in key:
             key = key.replace("{method}", method)
@@ -312,12 +305,10 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
 
 def used_models(params: Params) -> dict[str, Any]:
     """The models that a stage asks, by name. Where traces are imported, none is asked for them."""
-    needed = params.prune.needs
-    asks_scorer = bool(needed & {"scores", "scorer"}) or params.segment.unit == "confidence"
     asks = {
         "generate": not params.generate.imports,
-        "score": asks_scorer,
-        "annotate": bool(params.prune.opinions),
+        "score": params.prune.needs & {"scores", "scorer"} or params.segment.unit == "confidence",
+        "annotate": params.prune.opinions,
         "recheck": True,
     }
     names = {getattr(params, stage).model for stage in ASKING if asks[stage]}

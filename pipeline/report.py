@@ -113,9 +113,10 @@ def _opinions(params: Params, paths: Paths) -> dict[str, Any]:
     if not params.prune.opinions:
         return {}
     annotations: list[Annotations] = list(read_rows(Annotations, StageFolder(paths.stage("annotations")).part_paths()))
+    labels = breakdown.opinions(annotations)
     return {
-        "labels": breakdown.opinions(annotations),
-        "degenerate": breakdown.degenerate_opinions(annotations),
+        "labels": labels,
+        "degenerate": breakdown.degenerate_opinions(labels),
         "steps": sum(len(trace.opinions) for trace in annotations),
         "undecided": sum(trace.num_undecided for trace in annotations),
         "rewrites": sum(len(trace.rewrites) for trace in annotations),

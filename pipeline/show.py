@@ -9,7 +9,7 @@ import difflib
 import math
 import re
 import sys
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
@@ -19,12 +19,11 @@ from rich.text import Text
 from pipeline.config import Params
 from pipeline.paths import Paths
 from transforms.errors import InputError
-from transforms.folders import StageFolder, lineage, read_part
+from transforms.folders import StageFolder, find_row, lineage
 from transforms.types import Action, Decision, KeptTrace, PrunedTrace, RecheckedTrace, StepScore, TraceScores
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 MARKS = {Action.KEEP: "", Action.DELETE: "−", Action.REWRITE: "≈", Action.MERGE: "≈"}
-STYLES = {Action.KEEP: "", Action.DELETE: "strike dim", Action.REWRITE: "strike dim", Action.MERGE: "strike dim"}
 MAX_IDS = 50
 Row = TypeVar("Row")
 
@@ -37,32 +36,22 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
     """
     method = method or _chosen(params, paths, trace_id)
     folder = StageFolder(paths.stage("pruned", method))
-    pruned = find(PrunedTrace, folder, trace_id)
+    pruned = find_row(PrunedTrace, folder.part_paths(), trace_id)
     if pruned is None:
         known = [found for (found,) in folder.columns("id")]
         near = difflib.get_close_matches(trace_id, known, n=3) or known[:3]
         raise InputError(f"{folder.path} has no trace {trace_id!r}; it has for example {clean(', '.join(near))}")
-    rechecked = _beside(RecheckedTrace, folder, paths.stage("rechecked", method), trace_id)
-    scores = _beside(TraceScores, folder, paths.stage("scores"), trace_id)
+    given = {f"pruned/{method}": folder}
+    rechecked = _beside(RecheckedTrace, given, paths.stage("rechecked", method), trace_id)
+    scores = _beside(TraceScores, given, paths.stage("scores"), trace_id)
     (console or Console(file=sys.stdout)).print(page(pruned, rechecked, scores))
 
 
 def page(pruned: PrunedTrace, rechecked: RecheckedTrace | None, scores: TraceScores | None) -> Group:
     """What is printed."""
     given_back = rechecked.given_back if rechecked else ()
-    table = Table(
-        "",
-        "step",
-        "role",
-        "first",
-        "mean",
-        "score",
-        "text",
-        "why",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
+    heads = ("", "step", "role", "first", "mean", "score", "text", "why")
+    table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for number in (1, 3, 4, 5):
         table.columns[number].justify = "right"
     table.columns[6].ratio, table.columns[7].ratio = 4, 1
@@ -70,7 +59,7 @@ def page(pruned: PrunedTrace, rechecked: RecheckedTrace | None, scores: TraceSco
     for step, decision, score in zip(pruned.steps, pruned.decisions, of_step, strict=True):
         is_back = decision.step in given_back
         action = Action.KEEP if is_back else Action(decision.action)
-        text = Text(clean(step.text(pruned.thinking).strip("\n")), STYLES[action])
+        text = Text(clean(step.text(pruned.thinking).strip("\n")), "" if action == Action.KEEP else "strike dim")
         if decision.text and not is_back:
             text = Text.assemble(text, "\n", (clean(decision.text.strip("\n")), "bold"))
         table.add_row(
@@ -87,15 +76,6 @@ def page(pruned: PrunedTrace, rechecked: RecheckedTrace | None, scores: TraceSco
     made_by = f"  {pruned.method} {pruned.method_version}, {pruned.model}\n"
     head = Text.assemble((clean(pruned.id), "bold"), clean(made_by), clean("\n".join(about)), "\n")
     return Group(head, table, Text(clean(pruned.response.strip())))
-
-
-def find(record: type[Row], folder: StageFolder, trace_id: str) -> Row | None:
-    """The row with this id. Raises InputError if the folder is unfinished."""
-    for path in folder.part_paths():
-        for row in read_part(record, path):
-            if row.id == trace_id:  # type: ignore[attr-defined]
-                return row
-    return None
 
 
 def ids(folder: StageFolder, incomplete: str) -> list[str]:
@@ -143,26 +123,19 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
 
 
 def _chosen(params: Params, paths: Paths, trace_id: str) -> str:
-    kept = _find_if_done(KeptTrace, paths.stage("kept"), trace_id)
-    if kept:
-        return kept.method
+    kept = StageFolder(paths.stage("kept"))
+    if kept.manifest() and (row := find_row(KeptTrace, kept.part_paths(), trace_id)):
+        return row.method
     return next((name for name in params.prune.methods if name != "keep_all"), params.prune.methods[0])
 
 
-def _beside(record: type[Any], pruned: StageFolder, folder: str, trace_id: str) -> Any:
-    """The trace in another folder, if that is done and belongs to the same run."""
+def _beside(record: type[Row], pruned: dict[str, StageFolder], folder: str, trace_id: str) -> Row | None:
+    """The trace in another folder, if that is done and belongs to the same run as what was pruned."""
     other = StageFolder(folder)
     if other.manifest() is None:
         return None
     try:
-        lineage({"pruned": pruned, "other": other})
+        lineage({**pruned, folder: other})
     except InputError:
         return None
-    made_from = other.finished_manifest()["inputs"]
-    content = next((made_from[name] for name in made_from if name.startswith("pruned/")), None)
-    return find(record, other, trace_id) if content in (None, pruned.content()) else None
-
-
-def _find_if_done(record: type[Any], folder: str, trace_id: str) -> Any:
-    done = StageFolder(folder)
-    return find(record, done, trace_id) if done.manifest() is not None else None
+    return find_row(record, other.part_paths(), trace_id)

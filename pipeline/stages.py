@@ -128,7 +128,8 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     tallied = folder.counts(TALLIED[plan.stage]) if plan.stage in TALLIED else {}
     _say(f"{label}: {_summed(manifest['rows'], tallied, plan)} ({seconds:.1f} s{again}{paid})")
     if plan.stage == "annotate" and plan.ask:
-        for name, said in breakdown.degenerate_opinions(read_rows(Annotations, folder.part_paths())).items():
+        labels = breakdown.opinions(read_rows(Annotations, folder.part_paths()))
+        for name, said in breakdown.degenerate_opinions(labels).items():
             _say(
                 f"annotate: to {plan.ask} nearly every step is {said!r} ({name}), so its opinions say nothing: "
                 "try annotate.opinions: likelihood, or another annotate.model"

@@ -254,5 +254,5 @@ def test_degenerate_opinions_are_found() -> None:
         Annotations("a", "t", "structured", tuple(Opinion("delete", "", (), path) for path in ("core", "aside") * 20))
     ]
     assert opinions(same) == {"actions": {"delete": 40}, "path": {"aside": 20, "core": 20}}
-    assert degenerate_opinions(same) == {"actions": "delete"}
+    assert degenerate_opinions(opinions(same)) == {"actions": "delete"}
     assert opinions([Annotations("a", "t")]) == {}

@@ -20,7 +20,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -36,11 +37,10 @@ from transforms.inference.engine import (
     Request,
     Sampling,
     ScoreRequest,
-    TokenScores,
     failed,
 )
 from transforms.pruning.base import protected
-from transforms.score import final_answer
+from transforms.score import final_answer, likelihood
 from transforms.types import Annotations, Drop, Message, Opinion, Rewrite, SegmentedTrace
 
 UNDECIDED = ("too_long", "not_json", "bad_response", "refused")  # failures that the next run would meet again
@@ -220,15 +220,13 @@ def _schema(window: range, question: Question) -> str:
     label: dict[str, Any] = {"enum": list(question.labels)}
     if question.with_skill:
         entry = {"skill": {"type": "string", "maxLength": _MAX_SKILL_CHARS}, "action": label}
-        label = {"type": "object", "properties": entry, "required": list(entry), "additionalProperties": False}
-    names = [str(step + 1) for step in window]
-    steps = {
-        "type": "object",
-        "properties": dict.fromkeys(names, label),
-        "required": names,
-        "additionalProperties": False,
-    }
-    return json.dumps(steps)  # in the order of the steps
+        label = _object(entry)
+    return json.dumps(_object({str(step + 1): label for step in window}))  # in the order of the steps
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object that has all of these, and nothing else."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _sampling(config: Config, max_tokens: int) -> Sampling:
@@ -242,15 +240,15 @@ def _solution_request(trace: SegmentedTrace, config: Config) -> GenerateRequest:
 
 
 def _rewrite_request(trace: SegmentedTrace, part: range, config: Config) -> GenerateRequest:
-    text = "".join(trace.steps[step].text(trace.thinking) for step in part).strip()
+    text = _part(trace, part).strip()
     asked = prompts.fill("rewrite-1", question=trace.problem.question.strip(), part=text)
-    schema = {
-        "type": "object",
-        "properties": {"text": {"type": "string"}},
-        "required": ["text"],
-        "additionalProperties": False,
-    }
-    return GenerateRequest((Message("user", asked),), _sampling(config, config.max_tokens), 0, json.dumps(schema))
+    schema = json.dumps(_object({"text": {"type": "string"}}))
+    return GenerateRequest((Message("user", asked),), _sampling(config, config.max_tokens), 0, schema)
+
+
+def _part(trace: SegmentedTrace, part: range) -> str:
+    """What these steps say, together."""
+    return "".join(trace.texts[part.start : part.stop])
 
 
 # What comes back.
@@ -272,7 +270,7 @@ def _merged(trace: SegmentedTrace, question: Question, config: Config, exchanges
         if config.opinions == "structured":
             said = _structured(next(rest), window, question)
         else:
-            said = _by_likelihood([next(rest) for _ in range(len(question.labels) * (len(window) + 1))], question)
+            said = _by_likelihood(list(islice(rest, len(question.labels) * (len(window) + 1))), question)
         for step, one in zip(window, said, strict=True):
             of_step[step].append(one)
     return [_agreed(several, question) for several in of_step]
@@ -309,12 +307,9 @@ def _by_likelihood(exchanges: Sequence[Exchange], question: Question) -> list[Sa
 
 
 def _logprob(exchange: Exchange) -> float:
-    """Of all tokens that hold a character of the label, in nats; NaN without an answer."""
-    if not isinstance(exchange.response, TokenScores):
-        return math.nan
-    request = cast("ScoreRequest", exchange.request)
-    values = [exchange.response.logprobs_nats[number] for number in request.wanted(exchange.response)]
-    return math.fsum(math.nan if value is None else value for value in values)
+    """Of the label, in nats; NaN without an answer."""
+    found = likelihood(exchange)
+    return found.sum_nats if found.num_tokens else math.nan
 
 
 def _normalised(row: Sequence[float]) -> list[float]:
@@ -326,6 +321,8 @@ def _normalised(row: Sequence[float]) -> list[float]:
 
 def _opinions(said: Mapping[str, Sequence[Said]], num_steps: int) -> tuple[Opinion, ...]:
     """One for each step, if anything was asked. What is not decided is kept."""
+    if not said:
+        return ()
     nothing = [Said("")] * num_steps
     actions, paths = (said.get(name, nothing) for name in QUESTIONS)
     return tuple(
@@ -337,7 +334,6 @@ def _opinions(said: Mapping[str, Sequence[Said]], num_steps: int) -> tuple[Opini
             path_scores_nats=path.scores,
         )
         for action, path in zip(actions, paths, strict=True)
-        if said
     )
 
 
@@ -345,6 +341,6 @@ def _rewrites(trace: SegmentedTrace, parts: Sequence[range], exchanges: Sequence
     """The rewritten parts, in the white space that the originals stand in; none for what came back empty or not at all."""
     for part, exchange in zip(parts, exchanges, strict=True):
         if isinstance(exchange.response, Completion) and (text := json.loads(exchange.response.text)["text"].strip()):
-            whole = "".join(trace.steps[step].text(trace.thinking) for step in part)
+            whole = _part(trace, part)
             before, after = whole[: len(whole) - len(whole.lstrip())], whole[len(whole.rstrip()) :]
             yield Rewrite(part[0], part[-1], before + text + after)

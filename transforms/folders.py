@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms import schema, storage
@@ -285,17 +286,28 @@ def read_part(record: type[Record], path: str) -> Iterator[Record]:
     Raises:
         InputError: the file is not there, not Parquet, or lacks a column.
     """
+    for batch in _table(record, path).to_batches(max_chunksize=64):
+        for values in batch.to_pylist():
+            yield schema.from_plain(record, values)
+
+
+def find_row(record: type[Record], paths: Iterable[str], id: str) -> Record | None:
+    """The row with this id in several parts, without making records of the others. Raises InputError as `read_part`."""
+    for path in paths:
+        table = _table(record, path)
+        for values in table.filter(pc.equal(table["id"], id)).to_pylist():
+            return schema.from_plain(record, values)
+    return None
+
+
+def _table(record: type[Record], path: str) -> pa.Table:
     try:
         table = pq.read_table(io.BytesIO(storage.read_bytes(path)))
-        columns = schema.arrow_schema(record).names  # type: ignore[arg-type]
-        batches = table.select(columns).to_batches(max_chunksize=64)
+        return table.select(schema.arrow_schema(record).names)  # type: ignore[arg-type]
     except (pa.ArrowInvalid, KeyError) as error:
         raise InputError(
             f"{path} is damaged or from another version ({error}): run the stage that writes it again with --force"
         ) from error
-    for batch in batches:
-        for values in batch.to_pylist():
-            yield schema.from_plain(record, values)
 
 
 def read_rows(record: type[Record], paths: Iterable[str]) -> Iterator[Record]:

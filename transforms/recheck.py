@@ -120,7 +120,7 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
         settled = yield from _settled(trace, support_before, support_pruned, config, judging)
     else:
         wrong = "the original's answer is not correct"
-        settled = Settled("original_fails", wrong, restorable(trace), support_before, math.nan, 0)
+        settled = Settled("original_fails", wrong, _steps(restorable_groups(trace)), support_before, math.nan, 0)
     final = joined(trace.thinking, trace.steps, trace.decisions, settled.given_back)
     after = {trace.thinking: before, trace.pruned: pruned}.get(final)
     if after is None:
@@ -182,7 +182,7 @@ def _check(
         return Check("how likely the answer is cannot be measured", support, math.nan)
     if support < least:
         return Check("the answer became too unlikely", support, math.nan)
-    completions = yield from answers_to(_completions(trace, derivation(trace, thinking), config))
+    completions = yield from answers_to(_completions(trace, thinking, config))
     right = [_is_right(exchange, trace, judging) for exchange in completions]
     rate = sum(right) / len(right) if right else math.nan
     return Check("too few completions are right" if rate < config.min_rate else "", support, rate)
@@ -204,11 +204,6 @@ def restorable_groups(trace: PrunedTrace) -> list[tuple[int, ...]]:
     scores = {decision.step: decision.score for decision in trace.decisions}
     ranked = sorted(groups, key=lambda group: (math.isnan(scores[group[0]]), -scores[group[0]], group[0]))
     return [tuple(group) for group in ranked]
-
-
-def restorable(trace: PrunedTrace) -> tuple[int, ...]:
-    """All steps that are not as they were."""
-    return _steps(restorable_groups(trace))
 
 
 def outcome_of(trace: PrunedTrace, judging: verify.Config) -> Outcome:
@@ -248,16 +243,25 @@ def _per_token(answers: Sequence[Exchange], number: int) -> list[float]:
 
 
 def _completions(trace: PrunedTrace, thinking: str, config: Config) -> list[GenerateRequest]:
-    """The model has to go on after "The final answer is \\boxed{"."""
-    begun, messages = statement(thinking, trace.problem.answer_kind), (Message("user", trace.prompt),)
-    return [GenerateRequest(messages, config.sampling, sample, begun=begun) for sample in range(config.completions)]
+    if not config.completions:
+        return []
+    left, kind = derivation(trace, thinking), trace.problem.answer_kind
+    return [answer_at_once(trace.prompt, left, kind, config.sampling, sample) for sample in range(config.completions)]
+
+
+def answer_at_once(prompt: str, thinking: str, kind: str, sampling: Sampling, sample: int = 0) -> GenerateRequest:
+    """The model has to go on after the thinking and "The final answer is \\boxed{"."""
+    return GenerateRequest((Message("user", prompt),), sampling, sample, begun=statement(thinking, kind))
+
+
+def said_at_once(completion: Completion, kind: str) -> str:
+    """The response that such a completion makes. What it thinks of its answer later does not count."""
+    response = statement("", kind) + completion.text
+    return response if kind == "code" else response.partition("\n")[0]
 
 
 def _is_right(exchange: Exchange, trace: PrunedTrace, judging: verify.Config) -> bool:
-    completion = cast("Completion", exchange.response)
-    response = statement("", trace.problem.answer_kind) + completion.text
-    if trace.problem.answer_kind != "code":
-        response = response.partition("\n")[0]  # it answers at once; what it thinks of it later does not count
+    response = said_at_once(cast("Completion", exchange.response), trace.problem.answer_kind)
     return _judged(response, checkable(trace.problem, trace.response), judging) == Outcome.CORRECT
 
 

@@ -6,7 +6,8 @@ r"""Where a text says the final answer, and which sentences of it only say it.
 A thinking that restates its answer supports it without deriving it. A sentence only states the answer if it has the
 answer's value and works nothing out:
 
-- no calculation or equation but "name = value", or what the question has written out ("96 * 91 = 8736"), and no word of reckoning ("half", "times", "squared", "dividing");
+- no calculation or equation but "name = value", or what the question has written out ("96 * 91 = 8736"), and no word of
+  reckoning ("half", "times", "squared", "dividing");
 - at most one other number, and then a word that concludes ("so", "answer") and none that relates numbers ("each", "of").
 
 Where the question has the same number it needs a word that concludes or "is"; where the answer is a letter, a yes or a no,
@@ -17,6 +18,7 @@ is 1234, and "\frac{1}{2}", "1/2" and "0.5" are the same. The rules are English 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
@@ -69,9 +71,8 @@ _CONCLUDES = re.compile(
 )
 _IS = re.compile(r"\b(?:is|are|be|was|gives?|total)\b|=", re.IGNORECASE)
 _CHOOSES = re.compile(r"\b(?:answer|final|option|choice|choose|pick|correct)\b|\\boxed", re.IGNORECASE)
-_COUNTED = re.compile(
-    r"@ times\b(?! (?:as|old|more|less|the|that|what|big|large|small|high)\w{0,5})"
-)  # "she comes 5 times"
+# "She comes 5 times" multiplies nothing; "5 times as many" does.
+_COUNTED = re.compile(r"@ times\b(?! (?:as|old|more|less|the|that|what|big|large|small|high)\w{0,5})")
 _CHOICE = re.compile(r"(?:[A-Za-z]|yes|no|true|false)", re.IGNORECASE)
 _TOKEN = re.compile(r"\\[A-Za-z]+|\w+|[^\w\s]")
 
@@ -160,7 +161,7 @@ def numbers(text: str) -> Iterator[Number]:
     """The numbers that stand by themselves in a normalised text; not those of "6r", "x^2" or "12:30"."""
     for found in _NUMBER.finditer(text):
         value = "".join(found[0].split())
-        if not value.endswith("/0") and not re.search(r"/0+$", value):
+        if not re.search(r"/0+$", value):
             over, _, under = value.partition("/")
             yield Number(found.start(), found.end(), Fraction(over) / (Fraction(under) if under else 1))
 
@@ -212,6 +213,4 @@ def _same_code(block: str, answer: str) -> bool:
 
 
 def _lines(code: str) -> list[str]:
-    lines = [line.expandtabs(4).rstrip() for line in code.splitlines() if line.strip()]
-    depth = min((len(line) - len(line.lstrip()) for line in lines), default=0)
-    return [line[depth:] for line in lines]
+    return [line.rstrip() for line in textwrap.dedent(code.expandtabs(4)).splitlines() if line.strip()]

@@ -197,6 +197,11 @@ class SegmentedTrace:
     response: str
     steps: tuple[Step, ...]
 
+    @property
+    def texts(self) -> list[str]:
+        """What each step says."""
+        return [step.text(self.thinking) for step in self.steps]
+
 
 @dataclass(frozen=True)
 class StepScore:

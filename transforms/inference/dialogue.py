@@ -32,6 +32,10 @@ class UnansweredError(Exception):
         self.failure = failure
 
 
+class UnfinishedError(ValueError):
+    """A dialogue asks for more than was answered."""
+
+
 def answers_to(requests: Sequence[Request]) -> Dialogue[list[Exchange]]:
     """Asks, and gives what came back. Raises UnansweredError at the first failure."""
     exchanges = yield requests
@@ -61,18 +65,18 @@ def _further_requests(
 
 
 def _outcome(stage: str, dialogue: Callable[[Any], Dialogue[Any]], row: Any, exchanges: list[Exchange]) -> list[Any]:
-    asked, found = _played(dialogue(row), exchanges)
-    if asked:
+    try:
+        return [result(dialogue(row), exchanges)]
+    except UnfinishedError:
         detail = "it asked for something else when it was played again, as a verdict that was late would make it"
         return [drop(row_id(row), stage, DropReason.REQUEST_FAILED, detail)]
-    return [found]
 
 
 def result(dialogue: Dialogue[Found], exchanges: list[Exchange]) -> Found:
-    """What the dialogue returns once everything that it asks is answered. Raises ValueError if something is not."""
+    """What the dialogue returns once everything that it asks is answered. Raises UnfinishedError if something is not."""
     asked, found = _played(dialogue, exchanges)
     if asked:
-        raise ValueError(f"{len(asked)} requests are not answered")
+        raise UnfinishedError(f"{len(asked)} requests are not answered")
     return found  # type: ignore[return-value]
 
 

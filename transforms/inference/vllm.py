@@ -91,8 +91,7 @@ class VllmEngine:
         messages = chat(request.messages)
         prompt = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         ids = self._tokenizer.encode(prompt, add_special_tokens=False)
-        begun = self._tokenizer(request.begun, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        return ids + begun if request.begun else ids
+        return ids + self._tokenizer(request.begun, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
 def _sampling_params(request: GenerateRequest) -> Any:

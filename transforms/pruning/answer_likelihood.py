@@ -94,10 +94,10 @@ def _by_gain(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
 
 def _likelihoods(given: PruneInput, versions: Sequence[Sequence[int]], masked: bool) -> Dialogue[list[float]]:
     """Of the answer after some of the steps, for each version, in nats per token."""
-    trace, asked = given.trace, []
+    trace, texts, asked = given.trace, given.trace.texts, []
     answer = final_answer(trace.response, trace.problem)
     for steps in versions:
-        text = "".join(trace.steps[step].text(trace.thinking) for step in steps)
+        text = "".join(texts[step] for step in steps)
         text = without_statements(text, answer, trace.problem) if masked else text
         asked.append(answer_request(trace.prompt, text, answer, trace.problem.answer_kind))
     exchanges = yield from answers_to(asked)

@@ -56,8 +56,7 @@ class Config(Budget):
 
 def prune(given: PruneInput, config: Config) -> list[Decision]:
     """DELETE what is off the path, and then the least surprising, in order."""
-    off = off_path(given, config)
-    surprisals = [score.first_token_surprisal_nats for score in given.step_scores()]
+    off, surprisals = off_path(given, config), _surprisals(given)
     order = [deletion for deletion in lowest_first(surprisals) if deletion.step not in off]
     return _decided(given, off, order, surprisals, config)
 
@@ -66,7 +65,7 @@ def dialogue(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
     """The same, with what is left read again in each round."""
     off, sizes = off_path(given, config), [score.num_tokens for score in given.step_scores()]
     left = [step for step in range(len(sizes)) if step not in off]
-    surprisals = [score.first_token_surprisal_nats for score in given.step_scores()]
+    surprisals = _surprisals(given)
     excess = sum(sizes[step] for step in left) - config.of(given.num_tokens)
     order: list[Deletion] = []
     spared = protected(given.trace)
@@ -82,10 +81,15 @@ def dialogue(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
     return _decided(given, off, order, surprisals, config)
 
 
+def _surprisals(given: PruneInput) -> list[float]:
+    """Of the first token of each step, in the whole thinking."""
+    return [score.first_token_surprisal_nats for score in given.step_scores()]
+
+
 def _read_again(given: PruneInput, left: Sequence[int]) -> Dialogue[dict[int, float]]:
     """The surprisal of the first token of each step in what is left."""
-    trace = given.trace
-    texts = [trace.steps[step].text(trace.thinking) for step in left]
+    trace, said = given.trace, given.trace.texts
+    texts = [said[step] for step in left]
     ends = list(accumulate(map(len, texts)))
     text = "".join(texts)
     steps = [Step(end - len(one), end, "prose") for one, end in zip(texts, ends, strict=True)]
@@ -126,7 +130,7 @@ def _aligned(trace: SegmentedTrace, min_shared: float) -> set[int]:
     answer = final_answer(trace.response, trace.problem)
     sentences = [one for one in SENTENCE_END.split(trace.response) if not only_states(one, answer)]
     anchor = [terms for sentence in sentences if (terms := _terms(sentence))]
-    steps = [_terms(step.text(trace.thinking)) for step in trace.steps]
+    steps = [_terms(text) for text in trace.texts]
     return {
         number
         for number, terms in enumerate(steps)

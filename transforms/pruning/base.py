@@ -7,7 +7,7 @@ Three kinds of steps are protected: the first, the last one that has the final a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import Field
@@ -79,7 +79,6 @@ def within_budget(given: PruneInput, order: Sequence[Deletion], budget: int, rea
     """Deletes steps in the given order, but for the protected ones, until no more than `budget` tokens stay."""
     spared, scores = protected(given.trace), given.step_scores()
     left = given.num_tokens
-    ranked = {deletion.step: deletion.score for deletion in order}
     gone = set()
     for step, _ in order:
         if left <= budget:
@@ -87,11 +86,21 @@ def within_budget(given: PruneInput, order: Sequence[Deletion], budget: int, rea
         if step not in spared:
             gone.add(step)
             left -= scores[step].num_tokens
+    ranked = {deletion.step: deletion.score for deletion in order}
+    return decided(
+        [ranked.get(step, math.nan) for step in range(len(scores))], gone, spared, reason, "within the budget"
+    )
+
+
+def decided(
+    scores: Sequence[float], gone: Collection[int], spared: Mapping[int, str], reason: str, kept: str
+) -> list[Decision]:
+    """DELETE for the steps in `gone`, for one reason, and KEEP for all others: the `spared` for their own, the rest as `kept`."""
     return [
-        Decision(step, Action.DELETE, reason, ranked[step])
+        Decision(step, Action.DELETE, reason, score)
         if step in gone
-        else Decision(step, Action.KEEP, spared.get(step, "within the budget"), ranked.get(step, math.nan))
-        for step in range(len(scores))
+        else Decision(step, Action.KEEP, spared.get(step, kept), score)
+        for step, score in enumerate(scores)
     ]
 
 
@@ -106,7 +115,7 @@ def shortfall(given: PruneInput, decisions: Sequence[Decision], config: Config) 
 
 def protected(trace: SegmentedTrace) -> dict[int, str]:
     """The steps that no ranking may delete, and why."""
-    texts = [step.text(trace.thinking) for step in trace.steps]
+    texts = trace.texts
     spared = {
         number: "code that the response quotes"
         for number, (step, text) in enumerate(zip(trace.steps, texts, strict=True))

@@ -57,7 +57,7 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
         for step, (action, opinion) in enumerate(zip(actions, opinions, strict=True))
         for reason in [spared.get(step) or _reason(action, opinion, config.rewrites)]
     ]
-    texts = [step.text(trace.thinking) for step in trace.steps]
+    texts = trace.texts
     for rewrite in rewrites:
         part = range(rewrite.first, rewrite.last + 1)
         if all(actions[step] in ("compress", "merge") for step in part):

@@ -55,7 +55,7 @@ class Config(BaseConfig):
 def prune(given: PruneInput, config: Config) -> list[Decision]:
     """KEEP up to the step that ends the wanted number of solutions, and the conclusion; DELETE the rest."""
     trace = given.trace
-    texts = [step.text(trace.thinking) for step in trace.steps]
+    texts = trace.texts
     problem = checkable(trace.problem, trace.response)
     end = _last_needed(texts, problem, config)
     last = len(texts) - 1

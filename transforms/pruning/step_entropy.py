@@ -12,8 +12,8 @@ import math
 
 from pydantic import Field
 
-from transforms.pruning.base import Budget, PruneInput, lowest_first, protected, within_budget
-from transforms.types import Action, Decision
+from transforms.pruning.base import Budget, PruneInput, decided, lowest_first, protected, within_budget
+from transforms.types import Decision
 
 VERSION = "1"
 NEEDS = frozenset({"scores", "entropies"})
@@ -35,11 +35,6 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     order = lowest_first([score.sum_entropy_nats for score in given.step_scores()])
     if config.steps is None:
         return within_budget(given, order, config.of(given.num_tokens), "low entropy")
-    chosen = {deletion.step for deletion in order[: math.floor(config.steps * len(order))]}
     spared = protected(given.trace)
-    return [
-        Decision(step, Action.DELETE, "low entropy", score)
-        if step in chosen and step not in spared
-        else Decision(step, Action.KEEP, spared.get(step, "among the highest entropies"), score)
-        for step, score in sorted(order)
-    ]
+    gone = {deletion.step for deletion in order[: math.floor(config.steps * len(order))]} - set(spared)
+    return decided([score for _, score in sorted(order)], gone, spared, "low entropy", "among the highest entropies")
