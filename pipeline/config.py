@@ -14,9 +14,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from pipeline.messages import MISSING, validated, value_at
 from transforms.annotate import Config as Annotate
 from transforms.configuration import Config, combination, unknown_key
 from transforms.emit import Config as Emit
@@ -35,7 +36,6 @@ from transforms.verify import Config as Verify
 from transforms.verify.sandbox import require
 
 PARAMS_FILE = "params.yaml"
-MISSING = "(default)"
 ASKING = ("generate", "score", "annotate", "recheck")  # the stages that name the model they ask; others may ask score's
 
 
@@ -91,7 +91,7 @@ class Prune(Config):
             if name not in METHODS:
                 raise unknown_key(name, list(METHODS))
         return {
-            name: _validated(
+            name: validated(
                 METHODS[name].Config, {} if options.get(name) is None else options[name], ("prune", "options", name)
             )
             for name in METHODS
@@ -146,6 +146,15 @@ class Params(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Params:
+        self._models_can()
+        self._models_have_room()
+        self._sources_fit()
+        self._can_be_judged()
+        self._methods_fit()
+        return self
+
+    def _models_can(self) -> None:
+        """Each stage's model is there, and its engine does what the stage asks."""
         able = [("generate", GENERATES, "generate"), ("score", SCORES, "score"), ("recheck", SCORES, "score")]
         if self.prune.opinions:
             able.append(("annotate", GENERATES, "generate"))
@@ -160,6 +169,9 @@ class Params(Config):
                     f"{stage}.model",
                     f"its engine is {self.models[name].engine}, which cannot {verb} here; allowed engines: {', '.join(engines)}",
                 )
+
+    def _models_have_room(self) -> None:
+        """What is generated leaves room for the prompt."""
         retried = self.generate.most_tokens > self.generate.sampling.max_tokens
         generated = f"generate.{'max_retry_tokens' if retried else 'sampling.max_tokens'}"
         room = [(generated, self.generate.most_tokens, self.generate.model)]
@@ -172,6 +184,9 @@ class Params(Config):
                 raise combination(
                     key, f"must be below models.{name}.max_model_len = {most}, which holds prompt and answer"
                 )
+
+    def _sources_fit(self) -> None:
+        """Problems or traces come in, and a part of them fits."""
         if self.generate.imports and self.ingest.sources:
             raise combination(
                 "ingest.sources",
@@ -179,7 +194,16 @@ class Params(Config):
             )
         if not self.generate.imports and not self.ingest.sources:
             raise combination("ingest.sources", "must have at least one entry, or generate.import must")
-        self._can_be_judged()
+        until = self.generate.resample_until
+        most = until.max_samples if until else self.generate.samples_per_problem
+        if self.base.shard_rows * most > 1_000_000:
+            raise combination(
+                "base.shard_rows",
+                f"times generate.samples_per_problem = {most} traces do not fit in one part; allowed: 1,000,000 in all",
+            )
+
+    def _methods_fit(self) -> None:
+        """The scores have what the methods need, and the filter chooses among methods that run."""
         if self.filter.method not in ("portfolio", *self.prune.methods):
             raise combination(
                 "filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)"
@@ -187,17 +211,6 @@ class Params(Config):
         if self.score.tokens == "first" and "entropies" in self.prune.needs:
             (name, *_) = (name for name in self.prune.methods if "entropies" in needs(name, self.prune.option(name)))
             raise combination("score.tokens", f"leaves out the entropies that {name} needs; must be all")
-        most = (
-            self.generate.resample_until.max_samples
-            if self.generate.resample_until
-            else self.generate.samples_per_problem
-        )
-        if self.base.shard_rows * most > 1_000_000:
-            raise combination(
-                "base.shard_rows",
-                f"times generate.samples_per_problem = {most} traces do not fit in one part; allowed: 1,000,000 in all",
-            )
-        return self
 
     def _can_be_judged(self) -> None:
         """Nothing is paid for that could never be kept."""
@@ -293,7 +306,7 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
         raise ConfigError(f"{path}: holds no groups (base, models, ingest, …)")
     for override in overrides or []:
         _override(values, override)
-    params: Params = _validated(Params, values, ())
+    params: Params = validated(Params, values, ())
     for name, model in params.models.items():
         if has_weights(model):
             try:
@@ -335,7 +348,7 @@ def check_complete(path: str) -> None:
     for stage in SECTIONS:
         for method in params.prune.methods:
             for key in [f"{stage}.model"] * (stage in ASKING) + list(section(params, stage, method)):
-                if key != "wanted" and _value(values, key.split(".")) == MISSING:
+                if key != "wanted" and value_at(values, key.split(".")) == MISSING:
                     raise ConfigError(f"{path}: {key} is missing; DVC needs it there, even if it is its default")
 
 
@@ -378,82 +391,3 @@ def _child(node: Any, part: str, where: str) -> Any:
     if not isinstance(node.get(part), dict | list):
         node[part] = {}
     return node[part]
-
-
-def _validated(kind: type[Config], values: Any, where: tuple[str, ...]) -> Any:
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_line(item, values, where) for item in _telling(error.errors())[:3])) from None
-
-
-def _telling(errors: list[Any]) -> list[Any]:
-    """The errors but for those that only follow from another one, as a list being too short without its wrong items."""
-    inner = [error["loc"] for error in errors]
-    return [
-        error
-        for error in errors
-        if not (
-            error["type"] == "too_short"
-            and any(len(loc) > len(error["loc"]) and loc[: len(error["loc"])] == error["loc"] for loc in inner)
-        )
-    ]
-
-
-def _line(error: Any, values: Any, where: tuple[str, ...]) -> str:
-    """`generate.sampling.temperature = 'hot': input should be a valid number`."""
-    context = error.get("ctx") or {}
-    tags_only = error["type"] in ("unknown_key", "source", "union_tag_invalid", "union_tag_not_found")
-    key = [*where, *_path(error["loc"], values, tags_only)]
-    if error["type"].startswith("union_tag"):
-        key.append(context["discriminator"].strip("'"))
-    elif error["type"] == "combination":
-        key = context["key"].split(".")
-    elif error["type"] in ("unknown_key", "source"):
-        key.append(context["key"])
-    message = _IN_YAML.get(error["type"]) or error["msg"][0].lower() + error["msg"][1:]
-    if error["type"] == "union_tag_invalid":
-        message = f"allowed: {context['expected_tags']}"
-    if error["type"] in ("missing", "union_tag_not_found"):
-        return f"{'.'.join(key)}: missing; it has no default"
-    value = "***" if "api_key" in key[-1:][0] else _value(values, key[len(where) :])  # it may be the key itself
-    return f"{'.'.join(key) or PARAMS_FILE} = {_short(value)}: {message}"
-
-
-# pydantic's words for Python's types, in YAML's.
-_IN_YAML = {
-    "too_short": "must have at least one entry",
-    "tuple_type": "must be a list: [one, two]",
-    "dict_type": "must be a group of keys",
-    "model_type": "must be a group of keys",
-    "model_attributes_type": "must be a group of keys",
-}
-
-
-def _path(loc: tuple[Any, ...], values: Any, all_there: bool) -> list[str]:
-    """The error's location without the tags that pydantic adds for unions; `all_there`: its last part is no missing key."""
-    path: list[str] = []
-    node = values
-    for number, part in enumerate(loc):
-        missing_key = number == len(loc) - 1 and not all_there
-        if isinstance(node, dict) and part not in node and not missing_key:
-            continue
-        path.append(str(part))
-        node = _value(node, [str(part)])
-    return path
-
-
-def _value(values: Any, key: list[str]) -> Any:
-    for part in key:
-        if isinstance(values, dict) and part in values:
-            values = values[part]
-        elif isinstance(values, list | tuple) and part.isdecimal() and int(part) < len(values):
-            values = values[int(part)]
-        else:
-            return MISSING
-    return values
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"

@@ -154,6 +154,7 @@ def test_an_answer_that_is_cut_or_misses_a_step_is_not_json() -> None:
         lambda text: text[:-9],
         lambda text: json.dumps({"1": json.loads(text)["1"]}),
         lambda _: "[no ## result found]",
+        lambda text: text.replace("adding", "ad\\ud83d"),  # half a pair is JSON, but no text
     ):
         found, _ = ask(
             segmented("a\n\nb"), lambda request, spoil=spoil: said(spoil(whole(request).text)), wanted=("actions",)
@@ -161,6 +162,12 @@ def test_an_answer_that_is_cut_or_misses_a_step_is_not_json() -> None:
         assert isinstance(found, Annotations)
         assert [opinion.action for opinion in found.opinions] == ["keep", "keep"]
         assert found.num_undecided == 2
+
+
+def test_half_a_surrogate_pair_in_the_solution_is_replaced() -> None:
+    found, _ = ask(segmented("a\n\nb"), lambda _: said("5 \ud83d"), wanted=("path",))
+    assert isinstance(found, Annotations)
+    assert found.solution == "5 ?"
 
 
 def test_what_may_pass_is_asked_again_by_the_next_run() -> None:

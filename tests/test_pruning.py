@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import math
@@ -145,7 +146,9 @@ WAYS = [
 
 def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any]) -> None:
     config = METHODS[method].Config(**options)
+    before = copy.deepcopy(trace)
     pruned = run(trace, method, config)
+    assert trace == before
     assert [decision.step for decision in pruned.decisions] == list(range(len(trace.steps)))
     assert all(decision.reason for decision in pruned.decisions)
     parts = {Action.KEEP: lambda d: trace.steps[d.step].text(trace.thinking), Action.REWRITE: lambda d: d.text}
@@ -310,6 +313,17 @@ def test_a_budget_in_tokens_and_one_that_protected_steps_do_not_leave() -> None:
     assert [one.reason for one in pruned.decisions if one.step in (0, 9)] == ["the first step", "has the final answer"]
 
 
+@pytest.mark.parametrize(
+    "step",
+    ["So it is 28cm.", "It is 28!", "Answer:28", "So it takes 28min.", "\\boxed{28}", "Twice 14 is 28", "28.0 it is"],
+)
+def test_the_last_step_with_the_answer_stays_however_it_is_written(step: str) -> None:
+    trace = segmented(
+        f"Begin.\n\nIt is 28.\n\n{step}\n\nIt is 280, or 12:28, or 28x.", "So \\boxed{28}.", problem("28")
+    )
+    assert sorted(protected(trace)) == [0, 2]
+
+
 def test_code_that_the_response_quotes_stays() -> None:
     code = "```python\ndef f(x):\n    return x\n```"
     trace = segmented(f"Hm.\n\n{code}\n\nHm again.\n\nSo 5.", f"By\n{code}\nit is \\boxed{{5}}.")
@@ -413,6 +427,16 @@ def test_drp_does_what_the_teacher_says() -> None:
         ("Now 2x + 7 = 15 holds.", "15, 7, 2.", ["2x + 7 = 15"], "without 2x+7=15"),
         ("It is 1/2 of 3, then.", "2/1 of 3.", ["1/2"], "without 1/2"),
         ("It is 2 + 3 = 5, then.", "6, not 5.", ["5"], "with 6, which was not there"),
+        ("The board is 28cm long.", "The board is 92cm.", ["28cm - 4cm"], "without 28"),
+        ("It leaves at 12:30 pm.", "It leaves at 1:45.", ["12:30 pm"], "without 12:30"),
+        ("It leaves at 12:30 pm.", "It leaves at 1:45.", [], "with 1:45, which was not there"),
+        ("It works out to be 5x.", "So it is 7x.", ["5x = 10"], "without 5x"),
+        ("He earns $1.5k then.", "He earns $9.5k.", ["1.5k in all"], "without 1.5k"),
+        ("There are three cats.", "There are 9.", ["3 cats"], "without 3"),
+        ("There are three cats.", "There are 3.", ["three cats"], ""),
+        ("Let us go step-by-step to 5.", "On to 5.", ["step-by-step"], ""),
+        ("That is 5\n- 3 apples.", "5, 3 apples.", ["5\n- 3 apples."], ""),
+        ("So f(x) = 3 holds.", "It is 3.", ["f(x) = 3"], "without f(x)=3"),
         ("Short.", "Short.", [], "no shorter"),
         ("Short.", "Longer than that.", [], "no shorter"),
     ],
@@ -426,7 +450,7 @@ def test_a_rewrite_is_refused_if_it_loses_what_is_used_later(
 def test_terms() -> None:
     assert terms("\\(x = 5\\) of 1,200 and $y^2$") == ["x=5", "y^2", "5", "1200"]
     assert terms("it costs $5 and $6") == ["5", "6"]
-    assert terms("2x + 7 = 15, x = -3 and 1/2 of \\[ a+b \\]") == ["a+b", "2x+7=15", "x=-3", "1/2", "7", "15", "-3"]
+    assert terms("2x + 7 = 15, x = -3 and 1/2 of \\[ a+b \\]") == ["a+b", "2x+7=15", "x=-3", "1/2", "7", "15", "-3", "2x"]
 
 
 def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None:
@@ -482,7 +506,7 @@ def test_iterative_asap_reads_what_is_left_again() -> None:
     assert kept_steps(pruned) == [0, 3, 4]
     assert decided(given, "asap", anchor="none", ratio=0.6) == [0, 2, 4]  # in one pass
     assert texts == [thinking, thinking.replace("alpha one\n\n", "")]
-    assert pruned.decisions[2].score == 0.5
+    assert [one.score for one in pruned.decisions] == [9.0, 1.0, 0.5, 3.0, 9.0]
 
 
 def test_answer_likelihood_drops_what_the_answer_does_not_need() -> None:

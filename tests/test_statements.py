@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.statements import has_answer, masked, only_states
+from transforms.statements import has_answer, masked, only_states, without_statements
+from transforms.types import Problem
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,21 @@ from transforms.statements import has_answer, masked, only_states
         ("Therefore, the boxed answer: $\\boxed{12}$", "12"),
         ("\\boxed{\\sqrt{66}}", "\\sqrt{66}"),
         ("So the answer is \\(x^2+1\\).", "x^2+1"),
+        ("So Robert went down the slide \\boxed{84} times.", "84"),
+        ("The third house will need \\boxed{100} cases", "100"),
+        ("The 8th grade should have \\boxed{10} representatives.", "10"),
+        ("So the third house needs 100 cases.", "100"),
+        ("The number of students taking physics is \\boxed{110}.", "110"),
+        ("So the number of students taking physics is 110.", "110"),
+        ("So the total area is 68 square feet.", "68"),
+        ("Each of the 3 friends gets half of it: the Rubik's cube is \\boxed{30} minutes.", "30"),
+        ("So Luri can add 40 more songs.", "40"),
+        ("So it's 50 percent.", "50"),
+        ("So the answer is 28cm.", "28"),
+        ("The answer is 28!", "28"),
+        ("Answer:28", "28"),
+        ("So it takes 28min.", "28"),
+        ("x ≈ 28", "28"),
     ],
 )
 def test_a_statement(sentence: str, answer: str) -> None:
@@ -109,6 +125,22 @@ def test_a_statement(sentence: str, answer: str) -> None:
         ("3 × 4 = 12", "12"),
         ("2(3 + 4) = 14", "14"),
         ("So 20 times 7 is 140", "140"),
+        ("So, 60/5 = 12.", "12"),
+        ("S = 280/2 = 140", "140"),
+        ("Convert that to weeks: 28/7=4.", "4"),
+        ("So 8/18=4/9.", "4/9"),
+        ("So X = 500 - 250 = 250.", "250"),
+        ("So Jordan changes 10 - 5 = 5.", "5"),
+        ("So, x = 64 / 8.", "8"),
+        ("So a * b is 12.", "12"),
+        ("So total eaten by Ginger is 4 * 14.", "4"),
+        ("So, 1 * 7 equals 7 pounds.", "7"),
+        ("So it starts at 2:50 pm (because 2 hours earlier than 4:50 pm is 2:50 pm).", "2"),
+        ("So 3 meters squared is 9.", "9"),
+        ("So the square of that is 9.", "9"),
+        ("So a third of the class is 9.", "9"),
+        ("So adding them gives 9.", "9"),
+        ("So 5 taken from it and 5! = 120 make 120", "120"),
     ],
 )
 def test_no_statement(sentence: str, answer: str) -> None:
@@ -142,6 +174,15 @@ def test_what_the_question_has_written_out_is_no_derivation() -> None:
     text = "96 = 90 + 6.\n\\[ 96 \\times 91 = 8736 \\]\nSo 8190 + 546 = 8736.\n"
     assert masked(text, "8736", question=question) == "96 = 90 + 6.\nSo 8190 + 546 = 8736.\n"
     assert masked(text, "8736", question="How many are 96 boxes of 91?") == text
+    for part, answer, other in (("So 2 + 5 = 7.", "7", "12 + 57 + 1"), ("So 12 + 5 = 17", "17", "112 + 54")):
+        assert masked(part, answer, question=f"Compute {other}.") == part
+
+
+def test_the_reference_counts_where_the_answer_is_written_otherwise() -> None:
+    problem = Problem("p", "s", "f", "When does it start?", "2", "math", "")
+    text = "So 2 hours is 120 minutes.\nSo at 2:00 pm.\n"
+    assert without_statements(text, "2:00 pm", problem) == "So 2 hours is 120 minutes.\n"
+    assert without_statements("4 - 2 is it.\nSo it is 2.\n", "2 o'clock in the day", problem) == "4 - 2 is it.\n"
 
 
 @given(st.text(), st.sampled_from(["5", "1,234", "\\frac{1}{2}", "B", "yes", "(", "x^2", ".", "-7.5"]), st.text())

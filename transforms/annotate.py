@@ -47,7 +47,7 @@ UNDECIDED = ("too_long", "not_json", "bad_response", "refused")  # failures that
 DEGENERATE_SHARE, MIN_STEPS = 0.95, 20
 _MAX_SKILL_CHARS = 30
 _QUOTED_CHARS = 120
-_MAX_TOKENS = 48  # of one step's entry in an answer, so that none is cut
+_MAX_TOKENS = 48  # of one step's entry: enough in most languages; an answer that is cut is undecided
 
 
 class Question(NamedTuple):
@@ -114,7 +114,8 @@ def _annotated(trace: SegmentedTrace, config: Config, model: str, wanted: Sequen
     solution, said = "", {}
     if "path" in wanted:
         (exchange,) = _usable((yield [_solution_request(trace, config)]))
-        solution = exchange.response.text.strip() if isinstance(exchange.response, Completion) else ""
+        said_so = exchange.response.text if isinstance(exchange.response, Completion) else ""
+        solution = said_so.encode("utf-8", "replace").decode().strip()  # half a pair is no text
     for name, question in QUESTIONS.items():
         if name not in wanted:
             continue

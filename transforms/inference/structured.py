@@ -26,7 +26,9 @@ def checked(request: Request, response: Response) -> Response:
     if not schema or not isinstance(response, Completion):
         return response
     try:
-        _validator(schema).validate(json.loads(response.text))
+        value = json.loads(response.text)
+        json.dumps(value, ensure_ascii=False).encode()  # "\\ud83d" alone is JSON, but no text
+        _validator(schema).validate(value)
     except ValidationError as error:
         return Failure("not_json", f"at {error.json_path}: {error.message[:200]}")
     except (ValueError, RecursionError) as error:

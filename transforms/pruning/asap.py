@@ -32,7 +32,7 @@ from transforms.score import final_answer, first_visible, score_step
 from transforms.statements import SENTENCE_END, normalised, numbers, only_states
 from transforms.types import Action, Decision, SegmentedTrace, Step
 
-VERSION = "2"
+VERSION = "3"
 NEEDS = frozenset({"scores"})
 
 _WORD = re.compile(r"[A-Za-z]{4,}")
@@ -109,8 +109,10 @@ def _decided(
     gone = sum(given.step_scores()[step].num_tokens for step in off)
     decided = within_budget(given, order, config.of(given.num_tokens) + gone, "its first token surprises little")
     return [
-        Decision(step, Action.DELETE, "off the anchor's path", surprisals[step]) if step in off else decision
-        for step, decision in enumerate(decided)
+        Decision(decision.step, Action.DELETE, "off the anchor's path", surprisal)
+        if decision.step in off
+        else replace(decision, score=surprisal)
+        for decision, surprisal in zip(decided, surprisals, strict=True)
     ]
 
 

@@ -17,10 +17,10 @@ from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
 from transforms.pruning.base import PruneInput, protected
-from transforms.statements import normalised, numbers
+from transforms.statements import WORD_NUMBER, normalised, number_of, numbers
 from transforms.types import Action, Decision, Opinion, Rewrite
 
-VERSION = "1"
+VERSION = "2"
 NEEDS = frozenset({"actions"})
 
 _FORMULA = re.compile(
@@ -28,7 +28,13 @@ _FORMULA = re.compile(
     r"|\$(?P<dollar>[^$\n]{0,200}[=+*/^\\<>A-Za-z][^$\n]{0,200})\$(?!\d)",
     re.DOTALL,
 )
-_PLAIN = re.compile(r"[\w.()]{1,40}(?:\s{0,2}[-−+*/×÷·^=<>]\s{0,2}[-−]?[\w.()]{1,40}){1,40}")
+_SIDE = (
+    r"(?:(?=[\w.()]{0,39}\d)[\w.()]{1,40}|\(?[^\W\d]{1,2}(?:\(\w{1,2}\))?\)?)"  # a number or a short name: 2x, (a, f(x)
+)
+_PLAIN = re.compile(rf"(?<![\w-]){_SIDE}(?:[ \t]{{0,2}}[-−+*/×÷·^=<>][ \t]{{0,2}}[-−]?{_SIDE}){{1,40}}(?![\w-])")
+_ATTACHED = re.compile(
+    r"(?<![\w.])\d[\d.,:]{0,40}(?:[^\W\d_]\w{0,40}|(?<=\d:\d\d)(?!\w))"
+)  # "5x", "12:30", "20k", "3rd"
 _MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
 
 
@@ -76,14 +82,15 @@ def why_not(original: str, rewrite: Rewrite, later: Sequence[str]) -> str:
     if lost := [term for term in terms(original) if term in used and term not in said]:
         return f"without {lost[0]}"
     known = set(terms(original))
-    new = [term for term in terms(rewrite.text) if term not in known and re.fullmatch(r"-?\d+(?:/\d+)?", term)]
+    new = [term for term in terms(rewrite.text) if term not in known and re.fullmatch(r"-?\d[\w.,:/]*", term)]
     return f"with {new[0]}, which was not there" if new else ""
 
 
 def terms(text: str) -> list[str]:
     """Numbers by value, and formulas without their spaces, each once: "\\(x = 5\\) of 1,200" → ["x=5", "5", "1200"].
 
-    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15".
+    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15". Numbers may be words ("three"); with something
+    attached ("12:30", "5x", "20k") they are as they are written.
     """
     found: dict[str, None] = {}
     for match in _FORMULA.finditer(text):
@@ -92,8 +99,11 @@ def terms(text: str) -> list[str]:
             found["".join(formula.split())] = None
     for match in _PLAIN.finditer(text):
         found["".join(match[0].replace("−", "-").split()).strip(".()")] = None
-    for number in numbers(normalised(text)):
-        found[str(number.value)] = None
+    plain = normalised(text)
+    for value in (*(number.value for number in numbers(plain)), *map(number_of, WORD_NUMBER.findall(plain))):
+        found[str(value)] = None
+    for attached in _ATTACHED.findall(plain):
+        found[attached.lower()] = None
     return list(found)
 
 
