@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from hypothesis import settings
 
 from pipeline.__main__ import main
 from transforms.inference.engine import Exchange, GenerateRequest, Response, Sampling, TokenScores
@@ -20,6 +21,9 @@ from transforms.segment import split_steps
 from transforms.types import Decision, Problem, RecheckedTrace, SegmentedTrace, Step
 
 REPO = Path(__file__).parent.parent
+settings.register_profile("patient", deadline=None)  # other work on the machine is no failure
+settings.load_profile("patient")
+
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", REPO.parent / "shared" / "data"))
 
 

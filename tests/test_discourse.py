@@ -8,7 +8,7 @@ import sys
 import tomllib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import REPO, segmented, shared
@@ -23,7 +23,7 @@ QUESTION = (
 
 
 def test_agreement_with_labels_given_by_hand() -> None:
-    """471 steps of three models; those labelled alike twice are `test_clear`. The rules were written on `dev`."""
+    """471 steps of three models; those that two wordings label alike are `test_clear`. The rules were written on `dev`."""
     shared("traces/gsm8k_deepseek-r1.jsonl.gz")
     done = subprocess.run([sys.executable, "bench/roles.py"], cwd=REPO, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -54,7 +54,6 @@ def test_roles(steps: list[str], expected: list[str]) -> None:
     assert roles(steps, QUESTION, "72") == expected
 
 
-@settings(deadline=None)  # the first one loads spaCy
 @given(st.lists(st.text(max_size=60), max_size=5), st.text(max_size=40))
 def test_any_text_has_a_role(texts: list[str], question: str) -> None:
     found = roles(texts, question, "")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -140,7 +140,6 @@ def test_likeness_is_the_jaccard_similarity_of_word_runs() -> None:
 
 
 @given(st.integers(5, 60), st.integers(0, 60), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_the_estimate_is_near_the_exact_similarity(size: int, changed: int, seed: int) -> None:
     chance = random.Random(seed)
     words = [str(chance.random()) for _ in range(size)]
@@ -160,7 +159,6 @@ def test_the_estimate_is_near_the_exact_similarity(size: int, changed: int, seed
     st.sampled_from(["shortest", "random", "most_probable"]),
     st.randoms(),
 )
-@settings(deadline=None)
 def test_order_free_and_capped(rows: list[Any], n: int, order: str, chance: Any) -> None:
     versions = [
         version(trace, method, tokens, outcome, row=row) for row, (trace, method, tokens, outcome) in enumerate(rows)
@@ -216,7 +214,6 @@ def test_bands_of_pass_rate() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 8), st.booleans()), max_size=40), st.integers(1, 30), st.integers(0, 5))
-@settings(deadline=None)
 def test_a_fixed_number_in_equal_shares(traces: list[tuple[int, bool]], total: int, seed: int) -> None:
     """Only the first `num_examples` of a band are looked at, and this is as if all were."""
     by = rule(num_examples=total, balance="difficulty")._replace(seed=seed)

@@ -450,7 +450,16 @@ def test_a_rewrite_is_refused_if_it_loses_what_is_used_later(
 def test_terms() -> None:
     assert terms("\\(x = 5\\) of 1,200 and $y^2$") == ["x=5", "y^2", "5", "1200"]
     assert terms("it costs $5 and $6") == ["5", "6"]
-    assert terms("2x + 7 = 15, x = -3 and 1/2 of \\[ a+b \\]") == ["a+b", "2x+7=15", "x=-3", "1/2", "7", "15", "-3", "2x"]
+    assert terms("2x + 7 = 15, x = -3 and 1/2 of \\[ a+b \\]") == [
+        "a+b",
+        "2x+7=15",
+        "x=-3",
+        "1/2",
+        "7",
+        "15",
+        "-3",
+        "2x",
+    ]
 
 
 def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import regex
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import SHARED_DATA, segmented, shared, token_scores
@@ -73,7 +73,6 @@ def graphemes(text: str) -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@settings(deadline=None)  # the first one loads spaCy
 @given(text=ANY_TEXT)
 def test_steps_tile_any_text_and_none_is_blank(unit: Any, text: str) -> None:
     assert_lossless(text, split_steps(text, unit))
