@@ -36,6 +36,7 @@ check: $(STAMP)
 setup: $(STAMP)
 
 bench: $(STAMP)
+	@python -m pipeline models
 	@for script in bench/*.py; do python $$script || exit 1; done
 
 # torchvision, torchaudio and torchcodec come with vllm but do not fit the CPU build of torch, and nothing here needs them.

@@ -72,8 +72,8 @@ def compared(labels: Sequence[str], said: Sequence[str]) -> dict[str, Any]:
 def main() -> None:
     """Prints the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("opinions", choices=["structured", "likelihood"])
+    parser.add_argument("model", nargs="?", default="data/models/qwen2.5-coder-1.5b-instruct")
+    parser.add_argument("opinions", nargs="?", default="structured", choices=["structured", "likelihood"])
     parser.add_argument("--cache", default="data/cache")
     options = parser.parse_args()
     traces, labels = zip(*labelled(), strict=True)

@@ -1,8 +1,8 @@
 """Generation through the pipeline's handler (cache and progress included) beside vLLM's own `LLM.chat`, on the same requests.
 
 Prints one JSON line. One loaded model for both, greedy, so that both make the same tokens; in the order ours, chat, chat, ours.
-`python bench/generate.py FOLDER [REQUESTS]`: FOLDER is a model's; without it, data/models/smollm2-135m-instruct, as
-`python -m pipeline models` makes it of a package model that params name.
+`python bench/generate.py FOLDER [REQUESTS]`: FOLDER is a model's; without it, data/models/qwen2.5-coder-0.5b-instruct,
+which `python -m pipeline models` makes for the default profile.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def chat(llm: Any, asked: list[GenerateRequest]) -> tuple[int, float]:
 
 def main() -> None:
     """Runs both and prints the line."""
-    folder = sys.argv[1] if len(sys.argv) > 1 else "data/models/smollm2-135m-instruct"
+    folder = sys.argv[1] if len(sys.argv) > 1 else "data/models/qwen2.5-coder-0.5b-instruct"
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 96
     if not Path(folder).is_dir():
         sys.exit(f"{folder} is not there: name a model's folder")

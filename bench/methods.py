@@ -24,7 +24,9 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,6 +89,14 @@ WAYS = {
     "answer_likelihood, sequential, masked": ("answer_likelihood", {"masked": True}),
 }
 
+COSTLY = (  # which ask the teacher, or the scorer once a step or round
+    "asap, teacher's anchor",
+    "drp",
+    "asap, iterative",
+    "answer_likelihood, sequential",
+    "answer_likelihood, sequential, masked",
+)
+
 
 def ways(names: Sequence[str], ratios: Sequence[float]) -> Iterator[Way]:
     """Each way at each budget; those without a budget once."""
@@ -144,14 +154,15 @@ def real_traces(gsm8k: int, maths: int, unit: Any = "paragraph") -> Iterator[Seg
                 found += 1
 
 
-def own_traces(data: str, count: int) -> Iterator[SegmentedTrace]:
-    """Correct traces of a data folder, in an order by checksum."""
+def own_traces(data: str, count: int, unit: Any = None) -> Iterator[SegmentedTrace]:
+    """Correct traces of a data folder, in an order by checksum; cut anew where a unit is given."""
     paths = sorted(str(path) for path in Path(data, "steps").glob("part-*.parquet"))
     traces: list[SegmentedTrace] = sorted(
         read_rows(SegmentedTrace, paths), key=lambda t: hashlib.sha256(t.id.encode()).hexdigest()
     )
     correct = (t for t in traces if judge_response(t.response, t.problem, JUDGING)[1].outcome == Outcome.CORRECT)
-    return (trace for _, trace in zip(range(count), correct, strict=False))
+    for trace in islice(correct, count):
+        yield replace(trace, steps=split_steps(trace.thinking, unit)) if unit else trace
 
 
 def scored(traces: Sequence[SegmentedTrace], scorer: Asker) -> list[PruneInput]:
@@ -280,14 +291,22 @@ def shortest(candidates: Sequence[RecheckedTrace]) -> RecheckedTrace:
 def main() -> None:
     """Prints the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scorer")
-    parser.add_argument("reader")
-    parser.add_argument("--traces", type=int, default=40)
-    parser.add_argument("--math", type=int, default=10)
+    parser.add_argument("scorer", nargs="?", default="data/models/qwen2.5-coder-0.5b-instruct")
+    parser.add_argument("reader", nargs="?", default="data/models/qwen2.5-coder-1.5b-instruct")
+    parser.add_argument("--traces", type=int, default=8, help="of GSM8K, or of the data folder")
+    parser.add_argument("--math", type=int, default=2, help="of MATH")
     parser.add_argument("--data", help="a data folder whose traces are taken, in place of the real ones")
-    parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 0.25, 0.12])
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
-    parser.add_argument("--unit", default="paragraph", choices=["paragraph", "sentence", "cue"])
+    parser.add_argument("--ratios", type=float, nargs="+", default=[0.25])
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        default=[name for name in WAYS if name not in COSTLY],
+        choices=list(WAYS),
+        help="without it all but the costly ones",
+    )
+    parser.add_argument(
+        "--unit", choices=["paragraph", "sentence", "cue"], help="paragraph; with --data as they are cut there"
+    )
     parser.add_argument("--cache", default="data/cache")
     parser.add_argument(
         "--roll-back-at",
@@ -304,9 +323,9 @@ def main() -> None:
         else Asker(VllmModel(engine="vllm", model=options.reader, max_model_len=8_192, max_num_seqs=16), options.cache)
     )
     traces = list(
-        own_traces(options.data, options.traces)
+        own_traces(options.data, options.traces, options.unit)
         if options.data
-        else real_traces(options.traces, options.math, options.unit)
+        else real_traces(options.traces, options.math, options.unit or "paragraph")
     )
     _, started = scorer.engine, time.monotonic()
     given = scored(traces, scorer)

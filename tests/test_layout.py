@@ -165,3 +165,9 @@ def test_nothing_names_this_machine() -> None:
     home = str(REPO)
     for path in [*MODULES, *REPO.glob("*.y*ml"), *REPO.glob("docs/*.md"), REPO / "README.md", REPO / "Makefile"]:
         assert home not in path.read_text()
+
+
+def test_make_bench_runs_every_script_without_arguments() -> None:
+    for script in (REPO / "bench").glob("*.py"):
+        positional = re.findall(r'add_argument\(\s*"\w+"[^)]*\)', script.read_text(encoding="utf-8"))
+        assert all('nargs="?"' in one for one in positional), script

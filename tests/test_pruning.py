@@ -23,8 +23,9 @@ from transforms.pruning.base import Budget, PruneInput, protected
 from transforms.pruning.drp import terms, why_not
 from transforms.pruning.first_correct import Config, conclusions
 from transforms.score import Config as ScoreConfig
-from transforms.score import requests, score, unscored
+from transforms.score import final_answer, requests, score, unscored
 from transforms.seeding import unit_interval
+from transforms.statements import has_answer
 from transforms.traces import Parts, split_thinking
 from transforms.types import (
     Action,
@@ -159,7 +160,14 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any])
     assert (pruned.thinking, pruned.response) == (trace.thinking, trace.response)
     assert pruned.method_version == METHODS[method].VERSION
     assert bool(pruned.prompts) == bool(needs(method, config) & {"actions", "path"})
-    if method != "first_correct":  # it ends the thinking where the answer is reached, and so keeps its own conclusion
+    if (
+        method == "first_correct"
+    ):  # it ends the thinking where the answer is reached, so that statement stays, not the last
+        stays = [trace.texts[step] for step in kept_steps(pruned)]
+        assert stays[0] == trace.texts[0]
+        answer = final_answer(trace.response, trace.problem)
+        assert has_answer("".join(stays), answer) or not has_answer(trace.thinking, answer)
+    else:
         assert all(pruned.decisions[step].action == Action.KEEP for step in protected(trace))
     if isinstance(config, Budget) and config.has_budget:
         left = sum(scored(trace).step_scores()[step].num_tokens for step in kept_steps(pruned))
