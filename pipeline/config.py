@@ -155,11 +155,15 @@ class Params(Config):
 
     def _models_can(self) -> None:
         """Each stage's model is there, and its engine does what the stage asks."""
-        able = [("generate", GENERATES, "generate"), ("score", SCORES, "score"), ("recheck", SCORES, "score")]
+        able = [
+            ("generate", GENERATES, "generate here"),
+            ("score", SCORES, "score here"),
+            ("recheck", SCORES, "score here"),
+        ]
         if self.prune.opinions:
-            able.append(("annotate", GENERATES, "generate"))
+            able.append(("annotate", GENERATES, "generate here"))
         if self.prune.opinions and self.annotate.opinions == "likelihood":
-            able.append(("annotate", SCORES, "score, as annotate.opinions: likelihood does,"))
+            able.append(("annotate", SCORES, "score here, as annotate.opinions: likelihood does"))
         for stage, engines, verb in able:
             name = getattr(self, stage).model
             if name not in self.models:
@@ -167,7 +171,7 @@ class Params(Config):
             if self.models[name].engine not in engines:
                 raise combination(
                     f"{stage}.model",
-                    f"its engine is {self.models[name].engine}, which cannot {verb} here; allowed engines: {', '.join(engines)}",
+                    f"its engine is {self.models[name].engine}, which cannot {verb}; allowed engines: {', '.join(engines)}",
                 )
 
     def _models_have_room(self) -> None:

@@ -163,6 +163,8 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
         if trace.outcome == Outcome.CORRECT and trace.id in correct:
             statuses[trace.problem.family][trace.status] += 1
             total["unsupported"] += not trace.supported
+            total["shortfall"] += bool(trace.shortfall)
+            total["rewritten"] += sum(bool(d.text) and d.step not in trace.given_back for d in trace.decisions)
             total["correct"] += 1
             total["before"] += trace.num_tokens_before
             total["pruned"] += trace.num_tokens_pruned
@@ -181,6 +183,8 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
         "rates": _rates(everywhere),
         "families": {family: _rates(counts) for family, counts in sorted(statuses.items())},
         "unsupported_traces": int(total["unsupported"]),
+        "shortfall_traces": int(total["shortfall"]),
+        "rewrites": int(total["rewritten"]),
         "mean_support_change_nats_per_token": _share(total["support"], total["with_support"], 4),
         "correct_traces": int(total["correct"]),
         "tokens_before": int(total["before"]),
@@ -225,7 +229,7 @@ def tokens_csv(rechecked: dict[str, StageFolder], correct: set[str]) -> str:
 
 
 def samples(paths: Paths, rechecked: dict[str, StageFolder], count: int) -> list[dict[str, Any]]:
-    """Kept traces with each step and whether it stayed: the `count` that lost the most tokens."""
+    """Kept traces with each step and how it looks (gone, back or ""): the `count` that lost the most tokens."""
     kept = sorted(
         read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()),
         key=lambda t: (t.num_tokens_after - t.num_tokens_before, t.id),
@@ -248,9 +252,9 @@ def _steps(trace: RecheckedTrace) -> list[dict[str, Any]]:
     return [
         {
             "text": step.text(trace.thinking).strip("\n"),
-            "kept": decision.action == Action.KEEP or decision.step in trace.given_back,
+            "look": "back" if decision.step in trace.given_back else "" if decision.action == Action.KEEP else "gone",
             "rewritten": "" if decision.step in trace.given_back else decision.text.strip("\n"),
-            "reason": decision.reason + (", given back" if decision.step in trace.given_back else ""),
+            "reason": decision.reason,
         }
         for step, decision in zip(trace.steps, trace.decisions, strict=True)
     ]
@@ -284,7 +288,7 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
         *_hardest(metrics.get("difficulty", {})),
         f"  thinking tokens of the examples: {tokens['before']:,} before, {tokens['after']:,} after ({tokens['kept_share']:.0%} kept)",
         *(
-            f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back, {numbers['statuses'].get('gave_up', 0)} given up"
+            f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back, {numbers['statuses'].get('gave_up', 0)} given up{_short(numbers)}"
             for method, numbers in metrics["methods"].items()
         ),
         *advice,
@@ -292,6 +296,11 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _short(numbers: dict[str, Any]) -> str:
+    """How many traces are over the method's budget, if any are."""
+    return f", {count} over the budget" if (count := numbers.get("shortfall_traces", 0)) else ""
 
 
 def _hardest(bands: dict[str, dict[str, float]]) -> list[str]:

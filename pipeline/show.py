@@ -20,11 +20,12 @@ from pipeline.config import Params
 from pipeline.paths import Paths
 from transforms.errors import InputError
 from transforms.folders import StageFolder, find_row, lineage
-from transforms.types import Action, Decision, KeptTrace, PrunedTrace, RecheckedTrace, StepScore, TraceScores
+from transforms.types import Action, Decision, Drop, KeptTrace, PrunedTrace, RecheckedTrace, StepScore, TraceScores
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 MARKS = {Action.KEEP: "", Action.DELETE: "−", Action.REWRITE: "≈", Action.MERGE: "≈"}
 MAX_IDS = 50
+WIDE = 110  # columns of a terminal that holds all of the table
 Row = TypeVar("Row")
 
 
@@ -34,27 +35,40 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
     Raises:
         InputError: the method has not been run, or has no such trace.
     """
-    method = method or _chosen(params, paths, trace_id)
+    chosen = _chosen(paths, trace_id)
+    method = method or chosen or next((name for name in params.prune.methods if name != "keep_all"), "keep_all")
     folder = StageFolder(paths.stage("pruned", method))
     pruned = find_row(PrunedTrace, folder.part_paths(), trace_id)
     if pruned is None:
+        if dropped := _dropped(paths, method, trace_id):
+            raise InputError(dropped)
         known = [found for (found,) in folder.columns("id")]
         near = difflib.get_close_matches(trace_id, known, n=3) or known[:3]
         raise InputError(f"{folder.path} has no trace {trace_id!r}; it has for example {clean(', '.join(near))}")
     given = {f"pruned/{method}": folder}
     rechecked = _beside(RecheckedTrace, given, paths.stage("rechecked", method), trace_id)
     scores = _beside(TraceScores, given, paths.stage("scores"), trace_id)
-    (console or Console(file=sys.stdout)).print(page(pruned, rechecked, scores))
+    console = console or Console(file=sys.stdout)
+    about = {"": "filter kept no version of it", method: "the version that filter kept"}
+    state = about.get(chosen, f"filter kept that of {chosen}") if StageFolder(paths.stage("kept")).manifest() else ""
+    console.print(page(pruned, rechecked, scores, state, is_wide=console.width >= WIDE))
 
 
-def page(pruned: PrunedTrace, rechecked: RecheckedTrace | None, scores: TraceScores | None) -> Group:
-    """What is printed."""
+def page(
+    pruned: PrunedTrace,
+    rechecked: RecheckedTrace | None,
+    scores: TraceScores | None,
+    state: str = "",
+    is_wide: bool = True,
+) -> Group:
+    """What is printed. Where it is narrow, the reasons stand below the texts, and roles and surprisals are left out."""
     given_back = rechecked.given_back if rechecked else ()
-    heads = ("", "step", "role", "first", "mean", "score", "text", "why")
+    heads = ("", "step", "role", "first", "mean", "score", "text", "why") if is_wide else ("", "step", "score", "text")
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for number in (1, 3, 4, 5):
-        table.columns[number].justify = "right"
-    table.columns[6].ratio, table.columns[7].ratio = 4, 1
+    for column, name in zip(table.columns, heads, strict=True):
+        column.justify = "right" if name in ("step", "first", "mean", "score") else "left"
+        column.overflow, column.no_wrap = "fold", name not in ("text", "why")
+        column.ratio = {"text": 4, "why": 1}.get(name)
     of_step: tuple[StepScore | None, ...] = scores.steps if scores and scores.steps else (None,) * len(pruned.steps)
     for step, decision, score in zip(pruned.steps, pruned.decisions, of_step, strict=True):
         is_back = decision.step in given_back
@@ -62,20 +76,29 @@ def page(pruned: PrunedTrace, rechecked: RecheckedTrace | None, scores: TraceSco
         text = Text(clean(step.text(pruned.thinking).strip("\n")), "" if action == Action.KEEP else "strike dim")
         if decision.text and not is_back:
             text = Text.assemble(text, "\n", (clean(decision.text.strip("\n")), "bold"))
-        table.add_row(
-            "+" if is_back else MARKS[action], str(decision.step + 1), step.role,
-            number_of(score.first_token_surprisal_nats if score else math.nan), number_of(score.mean_surprisal_nats if score else math.nan),
-            number_of(decision.score), text, Text(clean(_why(decision, is_back))),
-        )  # fmt: skip
+        mark, number, why = "+" if is_back else MARKS[action], str(decision.step), clean(_why(decision, is_back))
+        if is_wide:
+            first, mean = (
+                (score.first_token_surprisal_nats, score.mean_surprisal_nats) if score else (math.nan, math.nan)
+            )
+            ranked = number_of(decision.score)
+            table.add_row(mark, number, step.role, number_of(first), number_of(mean), ranked, text, Text(why))
+        else:
+            said = Text.assemble(text, "\n", (why, "italic")) if mark else text
+            table.add_row(mark, number, number_of(decision.score), said)
     problem = pruned.problem
     about = [
         problem.question.strip(),
         *([f"reference: {problem.answer}"] if problem.answer else []),
         *_facts(pruned, rechecked),
     ]
-    made_by = f"  {pruned.method} {pruned.method_version}, {pruned.model}\n"
+    made_by = f"  {pruned.method} {pruned.method_version}, {pruned.model}{f'; {state}' if state else ''}\n"
     head = Text.assemble((clean(pruned.id), "bold"), clean(made_by), clean("\n".join(about)), "\n")
-    return Group(head, table, Text(clean(pruned.response.strip())))
+    surprisals = "first, mean: surprisal of the step's first token and of all, nats/token; " if is_wide else ""
+    legend = (
+        f"− deleted, ≈ rewritten, + given back; {surprisals}score: by what {pruned.method} ranks, the lowest go first"
+    )
+    return Group(head, table, Text(clean(pruned.response.strip())), Text(f"\n{legend}", "dim"))
 
 
 def ids(folder: StageFolder, incomplete: str) -> list[str]:
@@ -94,7 +117,7 @@ def clean(text: str) -> str:
 
 def number_of(value: float) -> str:
     """Two digits after the point; nothing for what is not known."""
-    return "" if math.isnan(value) else f"{value:.2f}"
+    return "" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # no "-0.00"
 
 
 def _why(decision: Decision, is_back: bool) -> str:
@@ -119,14 +142,25 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
         lines.append(
             f"support of the answer, nats/token: {before}, pruned {proposed}, in the end {after}; without thinking {without}"
         )
+        if not rechecked.supported:
+            lines.append("the original does not support its answer, so this says little (docs/recheck.md)")
     return lines
 
 
-def _chosen(params: Params, paths: Paths, trace_id: str) -> str:
+def _chosen(paths: Paths, trace_id: str) -> str:
+    """The method whose version `filter` kept, or ""."""
     kept = StageFolder(paths.stage("kept"))
-    if kept.manifest() and (row := find_row(KeptTrace, kept.part_paths(), trace_id)):
-        return row.method
-    return next((name for name in params.prune.methods if name != "keep_all"), params.prune.methods[0])
+    row = find_row(KeptTrace, kept.part_paths(), trace_id) if kept.manifest() else None
+    return row.method if row else ""
+
+
+def _dropped(paths: Paths, method: str, trace_id: str) -> str:
+    """Where the trace was dropped, and why; or ""."""
+    for name in ("traces", "steps", "scores", "annotations", f"pruned/{method}"):
+        folder = StageFolder(paths.stage(name))
+        if folder.manifest() and (found := find_row(Drop, [folder.drops_path()], trace_id)):
+            return f"{trace_id} was dropped in {paths.stage(name)}: {found.reason}: {clean(found.detail)}"
+    return ""
 
 
 def _beside(record: type[Row], pruned: dict[str, StageFolder], folder: str, trace_id: str) -> Row | None:

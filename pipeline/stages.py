@@ -52,7 +52,10 @@ def run_stage(stage: str, context: Context, method: str = "") -> list[dict[str, 
         return [fetch_models(context)]
     if stage == "report":
         return [report.write(context.params, context.paths)]
-    methods = ([method] if method else list(context.params.prune.methods)) if stage in MATRIX else [""]
+    known = list(context.params.prune.methods)
+    if method and method not in known:
+        raise InputError(f"--method {method}: prune.methods has only {', '.join(known)}")
+    methods = ([method] if method else known) if stage in MATRIX else [""]
     return [_run(plan, context) for name in methods for plan in PLANS[stage](context, name)]
 
 
@@ -130,9 +133,10 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     if plan.stage == "annotate" and plan.ask:
         labels = breakdown.opinions(read_rows(Annotations, folder.part_paths()))
         for name, said in breakdown.degenerate_opinions(labels).items():
+            instead = "" if context.params.annotate.opinions == "likelihood" else "annotate.opinions: likelihood, or "
             _say(
                 f"annotate: to {plan.ask} nearly every step is {said!r} ({name}), so its opinions say nothing: "
-                "try annotate.opinions: likelihood, or another annotate.model"
+                f"try {instead}another annotate.model"
             )
     if plan.stage == "verify" and Outcome.CORRECT not in tallied:
         reasons = folder.counts("reason")
@@ -142,10 +146,7 @@ def _run(plan: Plan, context: Context) -> dict[str, Any]:
     return _usable(manifest, plan)
 
 
-_AGAIN = {
-    "generate": "requests with more room or for unsolved problems",
-    "recheck": "requests about versions with steps given back",
-}
+_AGAIN = {"generate": "requests with more room or for unsolved problems"}
 
 
 def _summed(rows: dict[str, Any], tallied: dict[str, int], plan: Plan) -> str:

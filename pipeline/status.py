@@ -19,11 +19,13 @@ from transforms.folders import MANIFEST, StageFolder
 def show(params: Params, paths: Paths) -> None:
     """Prints a table of all stages."""
     table = Table("stage", "state", "rows", "took", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for number in (0, 2, 3):  # the state wraps at its words
+    console = Console()
+    for number in (0, 3, *([2] if console.width >= 72 else [])):  # the state wraps at its words
         table.columns[number].no_wrap = True
+    table.columns[1].min_width = 10
     for stage, state, counts, dropped, took in rows(params, paths):
         table.add_row(stage, state, "\n".join([counts, *(f"− {line}" for line in dropped.splitlines())]), took)
-    Console().print(table)
+    console.print(table)
     metrics = storage.join(paths.stage("report"), METRICS)
     if storage.exists(metrics):
         state = _report_state(storage.join(paths.stage("report"), MANIFEST), paths)

@@ -125,6 +125,20 @@ def test_no_usable_row_is_an_error(pipeline: Run, tmp_path: Path) -> None:
     assert "no row of the sources is a problem that can be used" in done.stderr
 
 
+def test_prune_says_which_stage_has_to_run_again_for_another_method(pipeline: Run) -> None:
+    few = ("--set", "prune.methods=[keep_all]")
+    for stage in ("ingest", "generate", "segment", "score", "annotate"):
+        assert pipeline(stage, *few).returncode == 0
+    unknown = pipeline("prune", "--method", "asap", *few)
+    assert (unknown.returncode, "prune.methods has only keep_all" in unknown.stderr) == (1, True)
+    for method, stage in (("asap", "score"), ("drp", "annotate")):
+        lacking = pipeline("prune", "--method", method, "--set", "prune.methods=[keep_all, asap, drp]")
+        assert lacking.returncode == 1
+        assert f"run `python -m pipeline {stage}` again" in lacking.stderr
+        assert pipeline(stage, "--set", "prune.methods=[keep_all, asap, drp]").returncode == 0
+        assert pipeline("prune", "--method", method, "--set", "prune.methods=[keep_all, asap, drp]").returncode == 0
+
+
 def test_a_wrong_runner_costs_no_output(fake_params: Path, tmp_path: Path) -> None:
     paths = Paths(str(tmp_path / "data"))
     run_stage("ingest", Context(load(str(fake_params)), paths))

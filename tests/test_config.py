@@ -136,6 +136,7 @@ WRONG = [
     ("generate.model=nobody", ["generate.model = 'nobody'", "allowed: teacher, student"]),
     ("score.model=teacher", ["score.model = 'teacher'", "cannot score", "transformers, endpoint, fake"]),
     ("filter.method=drp", ["filter.method = 'drp'", "portfolio, keep_all, first_correct"]),
+    ("prune.options.step_entropy={ratio: 0.5}", ["prune.options.step_entropy.ratio = 0.5", "with steps: null"]),
     ("prune.methods=[keep_all, keep_all]", ["prune.methods.1", "twice"]),
     (
         "generate.sampling.max_tokens=4096",

@@ -414,12 +414,12 @@ def test_drp_does_what_the_teacher_says() -> None:
     assert isinstance(plain, PrunedTrace)
     assert kept_steps(plain) == [0, 2, 3, 4, 5]
     assert [one.reason for one in plain.decisions[2:4]] == [
-        "compress (adding): rewrites are off",
-        "merge (adding): rewrites are off",
+        "compress (adding): kept, as rewrites are off",
+        "merge (adding): kept, as rewrites are off",
     ]
     (bare,) = prune(told(thinking, opinions), "drp", METHODS["drp"].Config())
     assert isinstance(bare, PrunedTrace)
-    assert bare.decisions[2].reason == "compress (adding): no rewrite came"
+    assert bare.decisions[2].reason == "compress (adding): kept, as no rewrite came"
 
 
 @pytest.mark.parametrize(
@@ -476,7 +476,7 @@ def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None
     (pruned,) = prune(given, "drp", METHODS["drp"].Config())
     assert isinstance(pruned, PrunedTrace)
     assert pruned.pruned == given.trace.thinking
-    assert pruned.decisions[1].reason == "compress: the rewrite is without 12"
+    assert pruned.decisions[1].reason == "compress: kept, as the rewrite is without 12"
     unsure = [
         Opinion("keep", "", (0.0, -1.0, -1.0, -1.0)),
         Opinion("delete", "", (-1.2, -1.0, -2.0, -2.0)),

@@ -129,9 +129,26 @@ def test_a_statement_of_the_answer_supports_nothing() -> None:
 
 
 def test_an_original_that_does_not_support_its_answer_is_marked() -> None:
-    found, _ = conclude(pruned(), lambda text: -3.0 if "2 + 3" in text else -1.0)
+    found, _ = conclude(pruned(), lambda text: -1.05 if "2 + 3" in text else -1.0)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, found.supported) == ("passed", False)
+
+
+def test_where_the_original_misleads_nothing_shorter_can_be_shown_to_hold() -> None:
+    """Else any deletion would pass, as the answer becomes likelier by each."""
+    trace = segmented("Add.\n\n2 + 3 makes it.\n\nGood.")
+    shorter = made(trace, (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-")))
+    likely = lambda text: -3.0 if "Add" in text else -1.0  # noqa: E731
+    found, _ = conclude(shorter, likely)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.final, found.given_back, found.supported) == ("gave_up", trace.thinking, (1,), False)
+    assert "less likely than no thinking" in found.reason
+    whole, _ = conclude(made(trace, tuple(Decision(n, "keep", "-") for n in range(3))), likely)
+    assert isinstance(whole, RecheckedTrace)
+    assert whole.status == "passed"
+    drawn, _ = conclude(shorter, likely, completions=1)
+    assert isinstance(drawn, RecheckedTrace)
+    assert drawn.status == "passed"  # by what the model answers after it
 
 
 STEPS = "\n\n".join(f"word{number} here" for number in range(16))
@@ -208,6 +225,11 @@ def test_completions_have_to_be_right_often_enough() -> None:
     found, _ = conclude(pruned(), lambda _: -1.0, "7", completions=4)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, found.reason) == ("gave_up", "too few completions are right")
+    kept = made(segmented(TEXT), tuple(Decision(number, "keep", "-") for number in range(3)))
+    found, _ = conclude(kept, lambda _: -1.0, "7", completions=4)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.completion_rate) == ("gave_up", 0.0)
+    assert found.reason == "too few completions are right, and nothing was deleted"
     requests = first_requests(partial(dialogue, config=Config()), pruned())
     assert not any(isinstance(request, GenerateRequest) for request in requests)
 

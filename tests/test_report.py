@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from pipeline.breakdown import correct_ids, difficulty, outcomes, teachers, undecided_reasons
 from pipeline.paths import Paths
-from pipeline.report import by_method, page, summary, tokens_csv
+from pipeline.report import _steps, by_method, page, summary, tokens_csv
 from tests.conftest import problem, rechecked
 from transforms import schema
 from transforms.folders import StageFolder
-from transforms.types import RecheckedTrace, Verdict
+from transforms.types import Decision, RecheckedTrace, Verdict
 
 BANDS = (0.25, 0.5, 0.75, 1.0)
 
@@ -151,6 +151,25 @@ def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
     }
     assert (found["correct_traces"], found["unsupported_traces"]) == (3, 1)
     assert found["mean_support_change_nats_per_token"] == pytest.approx(-0.1667)
+
+
+def test_what_is_over_the_budget_unsupported_and_rewritten_is_counted_and_shown() -> None:
+    rewritten = (Decision(0, "rewrite", "compress", 0.0, "5."),)
+    traces = [
+        rechecked("a", "passed", shortfall="8 tokens stay where 2 may", supported=False),
+        rechecked("b", "passed", decisions=rewritten),
+        rechecked("c", "rolled_back", decisions=rewritten, given_back=(0,)),
+    ]
+    found = by_method(traces, {"a", "b", "c"})
+    assert (found["shortfall_traces"], found["unsupported_traces"], found["rewrites"]) == (1, 1, 1)
+    metrics = {**METRICS, "methods": {"drp": found}}
+    assert "0 given up, 1 over the budget" in summary(metrics, Paths("data"))
+    shown = page(metrics, [{"trace": traces[2], "steps": _steps(traces[2])}, {"trace": traces[0], "steps": []}])
+    assert "1 of 3 correct traces do not support their answer" in shown
+    assert "1 rewrites written, 1 in traces of drp" in shown
+    assert "the original does not support its answer" in shown
+    assert '<pre class="back"' in shown
+    assert "compress, given back" in shown
 
 
 def test_a_trace_that_lost_the_vote_is_no_correct_one(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.show import clean, page
+from pipeline.show import WIDE, clean, page
 from tests.conftest import STAGES, problem, rechecked
 from transforms.types import Decision, PrunedTrace, Step, StepScore, TraceScores
 
@@ -28,7 +28,7 @@ def pruned(**more: Any) -> dict[str, Any]:
         Decision(0, "keep", "the first step"),
         Decision(1, "delete", "it comments", 0.25),
         Decision(2, "rewrite", "compress", 1.5, "2 + 3 = 5.\n\n"),
-        Decision(3, "merge", "merge: into step 3"),
+        Decision(3, "merge", "merge: into step 2"),
         Decision(4, "delete", "it repeats", 2.0),
     )
     return {"thinking": TEXT, "steps": steps, "decisions": decisions, "method": "drp", "method_version": "1"} | more
@@ -38,7 +38,8 @@ def printed(trace: Any, scores: TraceScores | None = None, width: int = 160) -> 
     file = io.StringIO()
     fields = PrunedTrace.__dataclass_fields__
     plain = PrunedTrace(**{name: getattr(trace, name) for name in fields})
-    Console(file=file, width=width, force_terminal=True, color_system="standard").print(page(plain, trace, scores))
+    console = Console(file=file, width=width, force_terminal=True, color_system="standard")
+    console.print(page(plain, trace, scores, is_wide=width >= WIDE))
     return file.getvalue()
 
 
@@ -57,12 +58,15 @@ def test_removed_steps_are_struck_out_and_rewritten_ones_shown() -> None:
     lines = plain(text).splitlines()
     assert any("2 + 3 = 5." in line for line in lines)
     (deleted,) = (line for line in lines if "Hm, well." in line)
-    assert deleted.split()[:6] == ["−", "2", "derive", "1.12", "1.00", "0.25"]
+    assert deleted.split()[:6] == ["−", "1", "derive", "1.12", "1.00", "0.25"]
     (back,) = (line for line in lines if "Good." in line)
     assert back.split()[0] == "+"
     assert "given back; it repeats" in back
     assert "re-check: rolled_back, as the answer became too unlikely" in plain(text)
     assert "tokens: 9, pruned 9, in the end 9" in plain(text)
+    assert "does not support" not in plain(text)
+    assert "the original does not support its answer" in plain(printed(replace(trace, supported=False), scores))
+    assert "score: by what drp ranks" in plain(text)
 
 
 def test_model_text_cannot_rewrite_the_terminal() -> None:
@@ -93,6 +97,8 @@ def test_show(pipeline: Run, tmp_path: Path) -> None:
     assert "Start with" in done.stdout
     chosen = pipeline("show", "chain_sum-000000/0")
     assert chosen.returncode == 0
+    assert "the version that filter kept" in chosen.stdout
+    assert "filter kept that of" in pipeline("show", "chain_sum-000000/0", "--method", "keep_all").stdout
     pipeline("prune", "--method", "first_correct", "--set", "prune.options.first_correct={keep_conclusion: true}")
     assert (
         "not re-checked yet, or not since" in pipeline("show", "chain_sum-000000/0", "--method", "first_correct").stdout
@@ -110,5 +116,7 @@ def test_show(pipeline: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_narrow_terminals_wrap(width: int) -> None:
-    lines = plain(printed(rechecked("p/0", "passed", **pruned()), width=width)).splitlines()
-    assert max(map(len, lines)) <= width
+    text = plain(printed(rechecked("p/0", "passed", **pruned()), width=width))
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert all(said in text for said in ("well.", "comments", "= 5.", "gives"))

@@ -10,7 +10,8 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
 
     passed          all of it holds
     rolled_back     it holds with some of the deleted or rewritten steps as they were
-    gave_up         it is the original again
+    gave_up         it is the original again: nothing shorter holds, or nothing can show that it does, as the original makes
+                    its answer less likely than no thinking does
     original_fails  the original's own answer is not correct
 
 Steps are given back by their score, the highest first (equals, and what has none, the earliest first). How many is found
@@ -73,6 +74,7 @@ class Config(BaseConfig):
 
 JUDGING = verify.Config()
 NUM_REQUESTS = 7  # for a trace whose pruned thinking holds
+MISLEADS = "the original makes its answer less likely than no thinking does, so any shorter one would pass"
 
 
 class Check(NamedTuple):
@@ -117,7 +119,7 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
     plain_before, plain_pruned, support_before, support_pruned, without = _per_token(answers, len(contexts))
     outcome = outcome_of(trace, judging)
     if outcome == Outcome.CORRECT:
-        settled = yield from _settled(trace, support_before, support_pruned, config, judging)
+        settled = yield from _settled(trace, support_before, support_pruned, without, config, judging)
     else:
         wrong = "the original's answer is not correct"
         settled = Settled("original_fails", wrong, _steps(restorable_groups(trace)), support_before, math.nan, 0)
@@ -149,14 +151,24 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
 
 
 def _settled(
-    trace: PrunedTrace, support_before: float, support_pruned: float, config: Config, judging: verify.Config
+    trace: PrunedTrace,
+    support_before: float,
+    support_pruned: float,
+    without: float,
+    config: Config,
+    judging: verify.Config,
 ) -> Dialogue[Settled]:
     """The pruned thinking if it holds, else with as few steps given back as bisection finds."""
-    least = support_before - config.max_loss_nats_per_token
+    groups, least = restorable_groups(trace), support_before - config.max_loss_nats_per_token
+    if groups and not config.completions and without - support_before > config.max_loss_nats_per_token:
+        return Settled("gave_up", MISLEADS, _steps(groups), support_before, math.nan, 0)
     first = yield from _check(trace, trace.pruned, support_pruned, least, config, judging)
     if not first.reason:
         return Settled("passed", "", (), first.support_nats_per_token, first.completion_rate, 1)
-    groups, best, num_checks = restorable_groups(trace), None, 1
+    if not groups:
+        reason = f"{first.reason}, and nothing was deleted"
+        return Settled("gave_up", reason, (), support_before, first.completion_rate, 1)
+    best, num_checks = None, 1
     low, high = 0, len(groups)  # with `low` groups given back it does not hold; with `high` it does, or is the original
     while high - low > 1 and num_checks <= math.floor(math.log2(len(trace.steps))):
         middle = (low + high) // 2

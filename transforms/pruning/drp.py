@@ -115,16 +115,16 @@ def _reason(action: str, opinion: Opinion, rewrites: bool) -> str:
     """Why the step stays or goes, as long as no rewrite of it is taken."""
     if action not in ("compress", "merge"):
         return _named(action, opinion)
-    return f"{_named(action, opinion)}: {'no rewrite came' if rewrites else 'rewrites are off'}"
+    return f"{_named(action, opinion)}: kept, as {'no rewrite came' if rewrites else 'rewrites are off'}"
 
 
 def _rewritten(decision: Decision, named: str, rewrite: Rewrite, refused: str) -> Decision:
     step = decision.step
     if refused:
-        return Decision(step, Action.KEEP, f"{named}: the rewrite is {refused}", decision.score)
+        return Decision(step, Action.KEEP, f"{named}: kept, as the rewrite is {refused}", decision.score)
     if step == rewrite.first:
         return Decision(step, Action.REWRITE, named, decision.score, rewrite.text)
-    return Decision(step, Action.MERGE, f"{named}: into step {rewrite.first + 1}", decision.score)
+    return Decision(step, Action.MERGE, f"{named}: into step {rewrite.first}", decision.score)
 
 
 def _action(opinion: Opinion, min_margin_nats: float) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from transforms.configuration import combination
 from transforms.pruning.base import Budget, PruneInput, decided, lowest_first, protected, within_budget
 from transforms.types import Decision
 
@@ -23,6 +24,16 @@ class Config(Budget):
     """`steps`: the share of the steps to delete; null: until the budget of tokens holds."""
 
     steps: float | None = Field(0.8, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Config:
+        unread = {"ratio", "tokens"} & self.model_fields_set
+        if self.steps is not None and unread:
+            raise combination(
+                f"prune.options.step_entropy.{min(unread)}",
+                f"is not read, as steps = {self.steps} says how many go; with steps: null it is",
+            )
+        return self
 
     @property
     def has_budget(self) -> bool:
