@@ -210,12 +210,10 @@ def plan_prune(context: Context, method: str) -> Iterator[Plan]:
     beside = {"scores": "scores" in wanted, "annotations": bool(wanted & {"actions", "path"})}
     names = [name for name, is_wanted in beside.items() if is_wanted]
     for name, asked in (("scores", wanted & {"scores"}), ("annotations", wanted & {"actions", "path", "rewrites"})):
-        if name in names and not asked <= set(
-            StageFolder(context.paths.stage(name)).finished_manifest()["config"]["wanted"]
-        ):
-            stage = "score" if name == "scores" else "annotate"
+        folder, stage = context.paths.stage(name), "score" if name == "scores" else "annotate"
+        if name in names and not asked <= set(StageFolder(folder).finished_manifest()["config"]["wanted"]):
             raise InputError(
-                f"{context.paths.stage(name)} was made for methods that do not need what {method} does: "
+                f"{folder} was made for methods that do not need what {method} does: "
                 f"run `python -m pipeline {stage}` again, or `dvc repro`"
             )
     read = partial(_prune_inputs, names=names)

@@ -106,6 +106,12 @@ def test_show(pipeline: Run, tmp_path: Path) -> None:
     for stage in ("segment", "score"):
         pipeline(stage, "--set", "segment.unit=sentence")  # prune is of the steps before
     assert pipeline("show", "chain_sum-000000/0", "--method", "first_correct").returncode == 0
+    dropped = pipeline("show", "gsm_symbolic-000000/0")
+    assert (dropped.returncode, "was dropped in" in dropped.stderr, "no_final_answer" in dropped.stderr) == (
+        1,
+        True,
+        True,
+    )
     unknown = pipeline("show", "chain_sum-000000/9")
     assert unknown.returncode == 1
     assert "it has for example chain_sum-000000/" in unknown.stderr

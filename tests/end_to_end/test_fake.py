@@ -161,7 +161,7 @@ def test_model_text_is_escaped_on_the_page() -> None:
     }  # fmt: skip
     text = page(
         metrics,
-        [{"trace": hostile, "steps": [{"text": "<b>x</b>", "kept": True, "rewritten": "<u>", "reason": '"><i>'}]}],
+        [{"trace": hostile, "steps": [{"text": "<b>x</b>", "look": "gone", "rewritten": "<u>", "reason": '"><i>'}]}],
     )
     assert "<script>" not in text
     assert "<img" not in text
