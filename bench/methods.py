@@ -288,8 +288,8 @@ def shortest(candidates: Sequence[RecheckedTrace]) -> RecheckedTrace:
     return min(candidates, key=lambda candidate: candidate.num_tokens_after)
 
 
-def main() -> None:
-    """Prints the line."""
+def asked_for() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scorer", nargs="?", default="data/models/qwen2.5-coder-0.5b-instruct")
     parser.add_argument("reader", nargs="?", default="data/models/qwen2.5-coder-1.5b-instruct")
@@ -315,7 +315,12 @@ def main() -> None:
         help="the budget whose versions are rolled back; the portfolio is over these",
     )
     parser.add_argument("--scorer-only", action="store_true", help="leave the reader out")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Prints the line."""
+    options = asked_for()
     scorer = Asker(TransformersModel(engine="transformers", model=options.scorer, max_model_len=16_384), options.cache)
     reader = (
         None

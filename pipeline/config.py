@@ -35,7 +35,6 @@ from transforms.sources import source_name
 from transforms.verify import Config as Verify
 from transforms.verify.sandbox import require
 
-PARAMS_FILE = "params.yaml"
 ASKING = ("generate", "score", "annotate", "recheck")  # the stages that name the model they ask; others may ask score's
 
 

@@ -207,11 +207,11 @@ def plan_prune(context: Context, method: str) -> Iterator[Plan]:
     """pruned/METHOD/ from steps/, and what the method needs of scores/, annotations/ and the scorer."""
     config = context.params.prune.option(method)
     wanted = needs(method, config)
-    beside = {"scores": "scores" in wanted, "annotations": bool(wanted & {"actions", "path"})}
-    names = [name for name, is_wanted in beside.items() if is_wanted]
-    for name, asked in (("scores", wanted & {"scores"}), ("annotations", wanted & {"actions", "path", "rewrites"})):
+    beside = {"scores": wanted & {"scores"}, "annotations": wanted & {"actions", "path", "rewrites"}}
+    names = [name for name, asked in beside.items() if asked]
+    for name in names:
         folder, stage = context.paths.stage(name), "score" if name == "scores" else "annotate"
-        if name in names and not asked <= set(StageFolder(folder).finished_manifest()["config"]["wanted"]):
+        if not beside[name] <= set(StageFolder(folder).finished_manifest()["config"]["wanted"]):
             raise InputError(
                 f"{folder} was made for methods that do not need what {method} does: "
                 f"run `python -m pipeline {stage}` again, or `dvc repro`"

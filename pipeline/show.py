@@ -49,8 +49,8 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
     rechecked = _beside(RecheckedTrace, given, paths.stage("rechecked", method), trace_id)
     scores = _beside(TraceScores, given, paths.stage("scores"), trace_id)
     console = console or Console(file=sys.stdout)
-    about = {"": "filter kept no version of it", method: "the version that filter kept"}
-    state = about.get(chosen, f"filter kept that of {chosen}") if StageFolder(paths.stage("kept")).manifest() else ""
+    about = {None: "", "": "filter kept no version of it", method: "the version that filter kept"}
+    state = about.get(chosen, f"filter kept that of {chosen}")
     console.print(page(pruned, rechecked, scores, state, is_wide=console.width >= WIDE))
 
 
@@ -147,10 +147,12 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
     return lines
 
 
-def _chosen(paths: Paths, trace_id: str) -> str:
-    """The method whose version `filter` kept, or ""."""
+def _chosen(paths: Paths, trace_id: str) -> str | None:
+    """The method whose version `filter` kept, or "" for none; None where it has not run."""
     kept = StageFolder(paths.stage("kept"))
-    row = find_row(KeptTrace, kept.part_paths(), trace_id) if kept.manifest() else None
+    if kept.manifest() is None:
+        return None
+    row = find_row(KeptTrace, kept.part_paths(), trace_id)
     return row.method if row else ""
 
 

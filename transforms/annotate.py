@@ -41,7 +41,7 @@ from transforms.inference.engine import (
 )
 from transforms.pruning.base import protected
 from transforms.score import final_answer, likelihood
-from transforms.types import Annotations, Drop, Message, Opinion, Rewrite, SegmentedTrace
+from transforms.types import Annotations, Drop, Message, Opinion, Rewrite, SegmentedTrace, whole_pairs
 
 UNDECIDED = ("too_long", "not_json", "bad_response", "refused")  # failures that the next run would meet again
 DEGENERATE_SHARE, MIN_STEPS = 0.95, 20
@@ -114,8 +114,7 @@ def _annotated(trace: SegmentedTrace, config: Config, model: str, wanted: Sequen
     solution, said = "", {}
     if "path" in wanted:
         (exchange,) = _usable((yield [_solution_request(trace, config)]))
-        said_so = exchange.response.text if isinstance(exchange.response, Completion) else ""
-        solution = said_so.encode("utf-8", "replace").decode().strip()  # half a pair is no text
+        solution = whole_pairs(exchange.response.text).strip() if isinstance(exchange.response, Completion) else ""
     for name, question in QUESTIONS.items():
         if name not in wanted:
             continue

@@ -24,7 +24,7 @@ from transforms.ingest import check_names
 from transforms.loops import repeated_loop
 from transforms.sources import TraceSource
 from transforms.traces import Thinking, Unparsable, split_thinking
-from transforms.types import Drop, DropReason, Message, Outcome, Problem, Trace, drop, with_instruction
+from transforms.types import Drop, DropReason, Message, Outcome, Problem, Trace, drop, whole_pairs, with_instruction
 
 CODE_INSTRUCTION = "Reason step by step, and then give the whole program in one ```python code block."
 
@@ -175,7 +175,7 @@ def to_trace(
     name = f"{problem.id}/{sample}"
     if isinstance(completion, Failure):
         return failed(name, "generate", completion)
-    raw, reasoning = (text.encode("utf-8", "replace").decode() for text in (completion.text, completion.reasoning))
+    raw, reasoning = whole_pairs(completion.text), whole_pairs(completion.reasoning)
     if not raw.strip() and not reasoning.strip():
         return drop(name, "generate", DropReason.EMPTY_TEXT, "the model said nothing")
     if completion.finish_reason not in ("stop", "length"):

@@ -61,7 +61,12 @@ class Drop:
 
 def drop(id: str, stage: str, reason: str, detail: str = "") -> Drop:
     """A drop whose detail is cut to 300 characters and holds no half surrogate pairs."""
-    return Drop(*(text.encode("utf-8", "replace").decode() for text in (id[:300], stage, str(reason), detail[:300])))
+    return Drop(*map(whole_pairs, (id[:300], stage, str(reason), detail[:300])))
+
+
+def whole_pairs(text: str) -> str:
+    """The text with "?" for half surrogate pairs, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def row_id(row: Any) -> str:

@@ -28,13 +28,11 @@ _FORMULA = re.compile(
     r"|\$(?P<dollar>[^$\n]{0,200}[=+*/^\\<>A-Za-z][^$\n]{0,200})\$(?!\d)",
     re.DOTALL,
 )
-_SIDE = (
-    r"(?:(?=[\w.()]{0,39}\d)[\w.()]{1,40}|\(?[^\W\d]{1,2}(?:\(\w{1,2}\))?\)?)"  # a number or a short name: 2x, (a, f(x)
-)
+# A side of a formula is a number or a short name: "2x", "(a", "f(x)".
+_SIDE = r"(?:(?=[\w.()]{0,39}\d)[\w.()]{1,40}|\(?[^\W\d]{1,2}(?:\(\w{1,2}\))?\)?)"
 _PLAIN = re.compile(rf"(?<![\w-]){_SIDE}(?:[ \t]{{0,2}}[-−+*/×÷·^=<>][ \t]{{0,2}}[-−]?{_SIDE}){{1,40}}(?![\w-])")
-_ATTACHED = re.compile(
-    r"(?<![\w.])\d[\d.,:]{0,40}(?:[^\W\d_]\w{0,40}|(?<=\d:\d\d)(?!\w))"
-)  # "5x", "12:30", "20k", "3rd"
+# "5x", "12:30", "20k", "3rd"
+_ATTACHED = re.compile(r"(?<![\w.])\d[\d.,:]{0,40}(?:[^\W\d_]\w{0,40}|(?<=\d:\d\d)(?!\w))")
 _MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
 
 
@@ -78,11 +76,10 @@ def why_not(original: str, rewrite: Rewrite, later: Sequence[str]) -> str:
     """What is wrong with a rewrite, or "": `later` are the texts that may use what the original has."""
     if len(rewrite.text) >= len(original):
         return "no shorter"
-    used, said = {term for text in later for term in terms(text)}, set(terms(rewrite.text))
-    if lost := [term for term in terms(original) if term in used and term not in said]:
+    had, said, used = terms(original), terms(rewrite.text), {term for text in later for term in terms(text)}
+    if lost := [term for term in had if term in used and term not in said]:
         return f"without {lost[0]}"
-    known = set(terms(original))
-    new = [term for term in terms(rewrite.text) if term not in known and re.fullmatch(r"-?\d[\w.,:/]*", term)]
+    new = [term for term in said if term not in had and re.fullmatch(r"-?\d[\w.,:/]*", term)]
     return f"with {new[0]}, which was not there" if new else ""
 
 

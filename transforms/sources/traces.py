@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from transforms.configuration import Config as BaseConfig
 from transforms.inference.engine import finish_reason
 from transforms.sources.base import HubDataset, JsonlFile, ParquetFile, Raw, Rows, Unreadable, as_text
-from transforms.types import DropReason
+from transforms.types import DropReason, whole_pairs
 
 NOTHING = ("", "n/a", "None", "null")  # what data sets write where there is nothing
 _ROLES = {"user": "user", "human": "user", "prompt": "user", "assistant": "assistant", "gpt": "assistant", "model": "assistant"}  # fmt: skip
@@ -294,7 +294,7 @@ def _nth(value: Any, index: int) -> Any:
 
 def _something(value: Any) -> str:
     """The text, or "" where there is nothing in it; half surrogate pairs as "?"."""
-    text = value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    text = whole_pairs(value) if isinstance(value, str) else ""
     return "" if text.strip() in NOTHING else text
 
 
