@@ -229,23 +229,28 @@ def tokens_csv(rechecked: dict[str, StageFolder], correct: set[str]) -> str:
 
 
 def samples(paths: Paths, rechecked: dict[str, StageFolder], count: int) -> list[dict[str, Any]]:
-    """Kept traces with each step and how it looks (gone, back or ""): the `count` that lost the most tokens."""
+    """Traces with each step and how it looks (gone, back or ""): of those kept the `count` that lost the most tokens,
+    and after them the one of any method that the re-check gave the most tokens back, if there is one.
+    """
+    if not count:
+        return []
     kept = sorted(
         read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()),
         key=lambda t: (t.num_tokens_after - t.num_tokens_before, t.id),
     )
     wanted = {(trace.id, trace.method): number for number, trace in enumerate(islice(kept, count))}
-    shown = []
+    shown: dict[int, RecheckedTrace] = {}
     for folder in rechecked.values():
         for trace in read_rows(RecheckedTrace, folder.part_paths()):
             if (trace.id, trace.method) in wanted:
-                shown.append(
-                    (
-                        wanted[trace.id, trace.method],
-                        {"trace": trace, "steps": _steps(trace)},
-                    )
-                )
-    return [sample for _, sample in sorted(shown, key=lambda pair: pair[0])]
+                shown[wanted[trace.id, trace.method]] = trace
+            elif trace.status == "rolled_back":
+                shown[count] = max(shown.get(count, trace), trace, key=_given_back)
+    return [{"trace": shown[number], "steps": _steps(shown[number])} for number in sorted(shown)]
+
+
+def _given_back(trace: RecheckedTrace) -> int:
+    return trace.num_tokens_after - trace.num_tokens_pruned
 
 
 def _steps(trace: RecheckedTrace) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 
 from pipeline.breakdown import correct_ids, difficulty, outcomes, teachers, undecided_reasons
 from pipeline.paths import Paths
-from pipeline.report import _steps, by_method, page, summary, tokens_csv
+from pipeline.report import _steps, by_method, page, samples, summary, tokens_csv
 from tests.conftest import problem, rechecked
 from transforms import schema
 from transforms.folders import StageFolder
-from transforms.types import Decision, RecheckedTrace, Verdict
+from transforms.types import Decision, KeptTrace, RecheckedTrace, Verdict
 
 BANDS = (0.25, 0.5, 0.75, 1.0)
 
@@ -175,13 +176,35 @@ def test_what_is_over_the_budget_unsupported_and_rewritten_is_counted_and_shown(
 def test_a_trace_that_lost_the_vote_is_no_correct_one(tmp_path: Path) -> None:
     """The re-check compares it with itself; the verdict decides."""
     traces = [rechecked(f"p/{n}", "passed") for n in range(2)]
-    folder = StageFolder(str(tmp_path))
-    folder.begin({})
-    folder.write(0, 2, {"": schema.to_table(RecheckedTrace, traces)}, [])
-    folder.finish({}, 1)
+    folder = written(tmp_path, traces, RecheckedTrace)
     lines = tokens_csv({"keep_all": folder}, {"p/1"}).splitlines()
     assert lines[1:] == ["p/1,keep_all,test,passed,9,9"]
     assert by_method(traces, {"p/1"})["tokens_before"] == 9
+
+
+def written(path: Path, rows: Sequence[Any], kind: type[Any]) -> StageFolder:
+    folder = StageFolder(str(path))
+    folder.begin({})
+    folder.write(0, len(rows), {"": schema.to_table(kind, rows)}, [])
+    folder.finish({}, 1)
+    return folder
+
+
+def test_the_version_that_was_given_the_most_back_is_shown_last(tmp_path: Path) -> None:
+    traces = [
+        rechecked("a", "passed"),
+        rechecked("b", "rolled_back", num_tokens_pruned=4),
+        rechecked("c", "rolled_back", num_tokens_pruned=2),
+        rechecked("d", "rolled_back", num_tokens_pruned=2),
+    ]
+    kept = KeptTrace(
+        "a", problem("5"), "m", "?", "keep_all", "passed", "So 5.", "So 5.", "It is 5.", 9, 9, 1, 1, "given", 1.0
+    )
+    paths = Paths(str(tmp_path))
+    written(Path(paths.stage("kept")), [kept], KeptTrace)
+    folders = {"keep_all": written(tmp_path / "rechecked", traces, RecheckedTrace)}
+    assert [sample["trace"].id for sample in samples(paths, folders, 2)] == ["a", "c"]
+    assert samples(paths, folders, 0) == []
 
 
 def test_the_page_shows_what_was_lost() -> None:
