@@ -3,7 +3,7 @@
 Prints one JSON line: for each part of the labels the number of steps, accuracy, macro-F1, F1 of each role, and the confusion
 table (rows: the label; columns: the rules). `test` are 471 steps of three models that the rules were not written on, each with
 the label of most of three readers; `test_clear` are those that had the same under an earlier wording of the definitions. `dev` are
-those that the rules were written on. `--mistakes` prints each step that is told wrongly.
+those that the rules were written on, with the label of one reader. `--mistakes` prints each step that is told wrongly.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def test_agreement_with_labels_given_by_hand() -> None:
     found = json.loads(done.stdout)
     assert found["test"]["steps"] >= 450
     assert found["test_clear"]["steps"] >= 400
-    assert found["test_clear"]["macro_f1"] >= 0.75
-    assert found["test"]["macro_f1"] >= 0.70
+    assert found["dev"]["steps"] >= 3000
+    assert found["test"]["macro_f1"] >= 0.75
     assert set(found["test"]["f1"]) == set(ROLES)
 
 
@@ -48,6 +48,18 @@ def test_agreement_with_labels_given_by_hand() -> None:
         (["48 + 24 = 72.", "**Final Answer**\n\\boxed{72}"], ["derive", "answer"]),
         (["48 + 24 = 72.", "Natalia sold \\boxed{72} clips."], ["derive", "answer"]),
         (["48 + 24 = 72.", "Let’s double-check that."], ["derive", "verify"]),
+        (["48 / 3 = 16.", "16 + 7 = 23.", "9 * 9 = 81.", "Again 48 / 3 is 16."], ["derive"] * 3 + ["verify"]),
+        (["48 / 3 = 16.", "Then 16 * 3 = 48."], ["derive", "derive"]),
+        (["2x = 48", "2x = 48 ⇒ 48 = 2x"], ["setup", "derive"]),
+        (["She sold 48 in April.", "x < 4"], ["setup", "derive"]),
+        (["48 + 24 = 72.", "That seems right."], ["derive", "verify"]),
+        (["48 + 24 = 72.", "So, yes, 72 clips."], ["derive", "conclude"]),
+        (["48 + 24 = 72.", "So that is the same result."], ["derive", "verify"]),
+        (["48 + 24 = 72.", "Alternatively, maybe the answer is 48."], ["derive", "branch"]),
+        (["48 + 24 = 72.", "Wait, hold on."], ["derive", "reflect"]),
+        (["48 + 24 = 72.", "Wait, then 48 friends bought more?"], ["derive", "reflect"]),
+        (["48 + 24 = 72.", "The problem says that she sold half as many clips in May."], ["derive", "setup"]),
+        (["Hmm, let me break it down."], ["setup"]),
     ],
 )
 def test_roles(steps: list[str], expected: list[str]) -> None:

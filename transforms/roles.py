@@ -8,6 +8,7 @@ docs/steps.md defines the roles, cues.toml has the word lists, and bench/roles.p
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,11 +20,15 @@ _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _RESULT = re.compile(
     r"(?:=|≈|\bis\b|\bequals\b|\bgives\b|\bmakes\b|\bgets?\b|\bare\b|\bleaves\b|\bbe\b)\s*[-$€£\\({*]*(\d[\d,]*(?:\.\d+)?)"
 )
+_ARROW = re.compile(r"=>|⇒|→|\\(?:Rightarrow|implies)")
+_SO_YES = re.compile(r"(?:so|therefore|thus|hence)\W+(?:yes|yeah|yep)\b", re.IGNORECASE)
+_WAIT = re.compile(r"(?:but|so|\W)*(?:wait|hold on|hmm)\b", re.IGNORECASE)
+_PAUSE = re.compile(_WAIT.pattern + r"(?:wait|hold on|hmm|just|a|second|minute|moment|\W)*", re.IGNORECASE)
 _OPTION = re.compile(r"\b[A-J]\b")
 _WORD = re.compile(r"[^\W\d_]{2}|\b[a-zI]\b")
 _CHOICE = re.compile(r"\W*(?:Option )?[A-J][.:)]|\W*Option [A-J]\b")
 _WORKING = re.compile(
-    r"[=≈⇒→]|\\(?:frac|times|cdot|div)|\b(?:times|plus|minus|divided by|multiplied by|multiply|subtract)\b.*\d|\d\s*[-+*/×÷^]\s*\d"
+    r"[=≈⇒→]|\\(?:frac|times|cdot|div)|\b(?:times|plus|minus|divided by|multiplied by|multiply|subtract)\b.*\d|\d\s*[-+*/×÷^<>≤≥]\s*\d|[<>≤≥]\s*\d|\d\s*[<>≤≥]"
 )
 
 
@@ -32,7 +37,7 @@ def roles(texts: Sequence[str], question: str, answer: str) -> list[str]:
 
     A sentence has the role of the first cue that fits what it works out: of those it opens with, then of those it
     holds. One without a cue sets up, if it repeats words of the question or nothing was worked out before; verifies
-    inside a check, or if it works out what was found before; else it derives. The step has the role that most of it
+    inside a check, or if it works with the numbers of an earlier working; else it derives. The step has the role that most of it
     serves: its first sentence counts more, and setting up counts less, the later it is in the trace.
     """
     nlp = english().nlp
@@ -60,6 +65,8 @@ class _Flow:
         self.asked = _stems(question)
         self.given = _numbers(question.text)
         self.found: set[str] = set()  # numbers that an earlier sentence has
+        self.lately: deque[set[str]] = deque(maxlen=_IN_A_ROW)  # those of each of the last sentences with working
+        self.worked: deque[set[str]] = deque(maxlen=_REMEMBERED)  # all in `lately`, as it was after each
         self.answer = _numbers(answer) or set(_OPTION.findall(answer)[:1])
         self.settled = False  # the final answer has been found
         self.started = False  # something has been worked out
@@ -96,14 +103,15 @@ class _Flow:
     def _sentence(self, said: _Said, cues: SaidCues) -> str:
         """The role of the next sentence, which has these cues."""
         role = self._cued(said, cues)
-        again = self.settled and said.working and bool(said.results) and said.results <= self.found
+        again = said.working and len(said.numbers) > (1 if self.settled else 2) and self._worked_before(said.numbers)
+        as_given = said.working and not said.new and said.numbers <= self.given and not _ARROW.search(said.text)
         if role in ("", "derive"):
             if said.restates and not role:
                 role = "setup"
             elif self.checking or again:
                 role = "verify"
-            elif said.working and not said.new and not role and not self.settled and said.numbers <= self.given:
-                role = "setup"  # an equation as the question gives it
+            elif as_given and not role:
+                role = "setup"
             else:
                 role = "derive" if self.started or said.working or said.new or role else "setup"
         announced = role == "verify" and role in cues.opens
@@ -111,14 +119,21 @@ class _Flow:
         self.started = self.started or role == "derive"
         self.settled = self.settled or role == "answer" or bool((self.answer - self.given) & said.results)
         self.found |= said.numbers
+        if said.working:
+            self.lately.append(said.numbers)
+            self.worked.append(set().union(*self.lately))
         return role
+
+    def _worked_before(self, numbers: set[str]) -> bool:
+        """Whether sentences in a row had all these numbers. The last one does not count: this may go on from it."""
+        return any(numbers <= earlier for earlier in [*self.worked][:-1])
 
     def _cued(self, said: _Said, cues: SaidCues) -> str:
         """The role of the first cue that fits what is said, or ""."""
         if "\\boxed" in said.text:
             return "answer"
         firm = {"answer", "branch", "backtrack"} & {*cues.opens, *cues.holds}
-        if "wording" in cues.holds and self.started and not said.new and not firm:
+        if "wording" in cues.holds and self.started and not (said.new or said.restates or firm):
             return "reflect"
         closes = len(said.numbers) <= _FEW and self.answer & said.numbers
         settles = self.settled and not said.new and not said.working
@@ -126,16 +141,25 @@ class _Flow:
             "wording": True,
             "setup": said.new or self.weighing,
             "reflect": said.new or said.working or self.weighing or (said.restates and "reflect" not in cues.opens),
-            "conclude": self.weighing or not ("conclude" in cues.holds or closes or settles),
+            "verify": closes and bool(_SO_YES.match(said.text)),
+            "conclude": self.weighing
+            or ("verify" in cues.holds and not said.new)
+            or not ("conclude" in cues.holds or closes or settles),
         }
         cued = [*sorted(cues.opens, key=_rank), *sorted(cues.holds, key=_rank)]
-        cued.sort(key=lambda role: role != "answer")  # that comes first wherever it stands
+        if "branch" not in cues.opens:
+            cued.sort(key=lambda role: role != "answer")  # that comes first wherever it stands
         role = next((role for role in cued if not unfit.get(role)), "")
         if said.text.endswith(":") and not said.new and not self.weighing:
             leads_in = role in ("", "derive", "reflect", "conclude") or (role == "verify" and not self.settled)
             return "setup" if leads_in else role
         if self.weighing:
             return role or "derive"
+        if not role and _PAUSE.fullmatch(said.text):
+            return "reflect"
+        wonders = _WAIT.match(said.text) or not (said.working or said.restates)
+        if role in ("", "setup", "derive", "conclude") and said.text.endswith("?") and not said.new and wonders:
+            return "reflect"
         return "setup" if role in ("", "derive") and "reflect" in cues.holds and said.restates else role
 
 
@@ -144,6 +168,8 @@ _SHORT, _LONG = 40, 150  # a sentence counts for its characters, but for no fewe
 _OPENING = {"branch": 200, "verify": 60}  # characters that a step's first sentence counts for beside its own
 _FIRST = 100  # characters for setting up in a trace's first step, if that works nothing out
 _BESIDE_NEWS = 0.3  # how much of setting up counts in a step that works something new out
+_REMEMBERED = 200  # sentences that worked something out
+_IN_A_ROW = 3  # sentences that the same working may be spread over
 _FEW = 2  # numbers that a sentence with the answer may have to conclude, not derive
 
 
