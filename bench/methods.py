@@ -220,8 +220,7 @@ def read(trace: SegmentedTrace | PrunedTrace, thinking: str) -> GenerateRequest:
 
 def is_right(trace: SegmentedTrace | PrunedTrace, exchange: Exchange) -> bool:
     """Whether the reader's answer is."""
-    if not isinstance(exchange.response, Completion):
-        return False
+    assert isinstance(exchange.response, Completion), exchange.response
     response = recheck.said_at_once(exchange.response, trace.problem.answer_kind)
     return judge_response(response, trace.problem, JUDGING)[1].outcome == Outcome.CORRECT
 
@@ -325,7 +324,7 @@ def main() -> None:
     reader = (
         None
         if options.scorer_only
-        else Asker(VllmModel(engine="vllm", model=options.reader, max_model_len=8_192, max_num_seqs=16), options.cache)
+        else Asker(VllmModel(engine="vllm", model=options.reader, max_model_len=12_288, max_num_seqs=16), options.cache)
     )
     traces = list(
         own_traces(options.data, options.traces, options.unit)

@@ -137,6 +137,16 @@ WRONG = [
     ("score.model=teacher", ["score.model = 'teacher'", "cannot score", "transformers, endpoint, fake"]),
     ("filter.method=drp", ["filter.method = 'drp'", "portfolio, keep_all, first_correct"]),
     ("prune.options.step_entropy={ratio: 0.5}", ["prune.options.step_entropy.ratio = 0.5", "with steps: null"]),
+    ("prune.options.asap={rounds: 2}", ["prune.options.asap.rounds = 2", "with mode: iterative"]),
+    (
+        "prune.options.asap={anchor: none, min_shared: 0.5}",
+        ["prune.options.asap.min_shared = 0.5", "with anchor: lexical"],
+    ),
+    ("prune.options.answer_likelihood={ratio: 0.3}", ["answer_likelihood.ratio = 0.3", "with mode: gain"]),
+    (
+        "prune.options.answer_likelihood={mode: gain, tolerance_nats_per_token: 0.1}",
+        ["tolerance_nats_per_token = 0.1", "with mode: sequential"],
+    ),
     ("prune.methods=[keep_all, keep_all]", ["prune.methods.1", "twice"]),
     (
         "generate.sampling.max_tokens=4096",

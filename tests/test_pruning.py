@@ -182,9 +182,11 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any])
 def same_budget(trace: SegmentedTrace, pruned: PrunedTrace, method: str, options: dict[str, Any]) -> Any:
     """The method's options with as many tokens as it left."""
     left = [scored(trace).step_scores()[one.step].num_tokens for one in pruned.decisions if one.action == Action.KEEP]
-    budget = {"tokens": sum(left)} | ({"steps": None} if method == "step_entropy" else {})
-    known = METHODS[method].Config.model_fields
-    return METHODS[method].Config(**options | {name: value for name, value in budget.items() if name in known})
+    config = METHODS[method].Config
+    if method == "step_entropy":
+        return config(**options | {"steps": None, "tokens": sum(left)})
+    has_budget = getattr(config(**options), "has_budget", False)
+    return config(**options | ({"tokens": sum(left)} if has_budget else {}))
 
 
 @pytest.mark.parametrize(("method", "options"), WAYS, ids=str)

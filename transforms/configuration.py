@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -33,6 +34,12 @@ def unknown_key(key: str, allowed: list[str]) -> PydanticCustomError:
     return PydanticCustomError(
         "unknown_key", "unknown key; {guess}allowed: {names}", {"key": key, "guess": guess, "names": names}
     )
+
+
+def refuse_unread(config: BaseModel, method: str, names: Iterable[str], because: str) -> None:
+    """Raises the error for the first of these options of a pruning method that is given though nothing reads it."""
+    for name in sorted(config.model_fields_set.intersection(names)):
+        raise combination(f"prune.options.{method}.{name}", f"is not read, as {because}")
 
 
 def combination(key: str, message: str) -> PydanticCustomError:

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from transforms.configuration import refuse_unread
 from transforms.inference.dialogue import Dialogue, answers_to
 from transforms.pruning.base import Budget, Deletion, PruneInput, protected, within_budget
 from transforms.score import answer_request, final_answer, likelihood
@@ -39,6 +40,18 @@ class Config(Budget):
     mode: Literal["sequential", "gain"] = "sequential"
     tolerance_nats_per_token: float = Field(0.0, ge=0)
     masked: bool = False
+
+    @model_validator(mode="after")
+    def _all_read(self) -> Config:
+        if self.mode == "sequential":
+            because = (
+                "mode = sequential ends where the answer would be less likely, not at a budget; with mode: gain it is"
+            )
+            refuse_unread(self, "answer_likelihood", ["ratio", "tokens"], because)
+        else:
+            because = "mode = gain ends at its budget; with mode: sequential it is"
+            refuse_unread(self, "answer_likelihood", ["tolerance_nats_per_token"], because)
+        return self
 
     @property
     def needs(self) -> frozenset[str]:

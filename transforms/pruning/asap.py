@@ -23,8 +23,9 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Literal, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from transforms.configuration import refuse_unread
 from transforms.inference.dialogue import Dialogue, answers_to
 from transforms.inference.engine import TokenScores, turn
 from transforms.pruning.base import Budget, Deletion, PruneInput, lowest_first, protected, within_budget
@@ -47,6 +48,14 @@ class Config(Budget):
     min_shared: float = Field(0.4, gt=0, le=1)
     mode: Literal["global", "iterative"] = "global"
     rounds: int = Field(4, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _all_read(self) -> Config:
+        if self.mode == "global":
+            refuse_unread(self, "asap", ["rounds"], "mode = global ranks the steps once; with mode: iterative it is")
+        if self.anchor != "lexical":
+            refuse_unread(self, "asap", ["min_shared"], f"anchor = {self.anchor}; with anchor: lexical it is")
+        return self
 
     @property
     def needs(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ import math
 
 from pydantic import Field, model_validator
 
-from transforms.configuration import combination
+from transforms.configuration import refuse_unread
 from transforms.pruning.base import Budget, PruneInput, decided, lowest_first, protected, within_budget
 from transforms.types import Decision
 
@@ -27,12 +27,9 @@ class Config(Budget):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Config:
-        unread = {"ratio", "tokens"} & self.model_fields_set
-        if self.steps is not None and unread:
-            raise combination(
-                f"prune.options.step_entropy.{min(unread)}",
-                f"is not read, as steps = {self.steps} says how many go; with steps: null it is",
-            )
+        if self.steps is not None:
+            because = f"steps = {self.steps} says how many go; with steps: null it is"
+            refuse_unread(self, "step_entropy", ["ratio", "tokens"], because)
         return self
 
     @property
