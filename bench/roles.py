@@ -1,4 +1,4 @@
-"""The roles of steps beside labels given by hand: tests/golden/roles.jsonl, over the traces of SHARED_DATA.
+"""The roles of steps beside labels that language-model readers gave: tests/golden/roles.jsonl, over the traces of SHARED_DATA.
 
 Prints one JSON line: for each part of the labels the number of steps, accuracy, macro-F1, F1 of each role, and the confusion
 table (rows: the label; columns: the rules). `test` are 471 steps of three models that the rules were not written on, each with

@@ -22,7 +22,7 @@ QUESTION = (
 )
 
 
-def test_agreement_with_labels_given_by_hand() -> None:
+def test_agreement_with_labels_given_by_reading() -> None:
     """471 steps of three models; those that two wordings label alike are `test_clear`. The rules were written on `dev`."""
     shared("traces/gsm8k_deepseek-r1.jsonl.gz")
     done = subprocess.run([sys.executable, "bench/roles.py"], cwd=REPO, capture_output=True, text=True)
@@ -76,7 +76,7 @@ def test_any_text_has_a_role(texts: list[str], question: str) -> None:
 
 def test_the_cues_are_what_the_file_says_they_may_be() -> None:
     cues = tomllib.loads(CUES.read_text(encoding="utf-8"))
-    assert set(cues) <= {*ROLES, "wording", "turns", "numbered", "fillers"}
+    assert set(cues) <= {*ROLES, "wording", "turns", "numbered", "abbreviated", "fillers"}
     for name, listed in cues.items():
         places = listed if isinstance(listed, dict) else {"holds": listed}
         assert set(places) <= {"opens", "holds"}, name

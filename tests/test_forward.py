@@ -24,7 +24,7 @@ from transformers import (
 
 from transforms.errors import ModelError
 from transforms.inference import forward
-from transforms.inference.engine import ScoreRequest, TokenScores, TransformersModel
+from transforms.inference.engine import Failure, ScoreRequest, TokenScores, TransformersModel
 from transforms.inference.forward import Scorer, Tokens, windows
 from transforms.inference.transformers import TransformersEngine
 from transforms.types import Message
@@ -102,8 +102,7 @@ def assert_equals_a_plain_pass(engine: Any, text: str, tolerance: float, head: l
     tail = engine._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
     assert len(scores.starts) == len(tail)
     assert engine._tokenizer.decode(tail) == text
-    pieces = {text[start:end] for start, end in zip(scores.starts, scores.ends, strict=True)}
-    assert all(piece in text for piece in pieces)
+    assert_offsets_are_those_of_the_tokens(engine._tokenizer, tail, scores, text)
     with torch.inference_mode():
         logits = engine._model(torch.tensor([head + tail])).logits[0]
     plain = logits.float().log_softmax(-1)
@@ -111,6 +110,17 @@ def assert_equals_a_plain_pass(engine: Any, text: str, tolerance: float, head: l
         row = plain[len(head) + position - 1]
         assert scores.logprobs_nats[position] == pytest.approx(row[token].item(), abs=tolerance)
         assert scores.entropies_nats[position] == pytest.approx(-(row.exp() * row).sum().item(), abs=tolerance)
+
+
+def assert_offsets_are_those_of_the_tokens(tokenizer: Any, ids: list[int], scores: TokenScores, text: str) -> None:
+    """A byte-level token has a character for each byte; of a character of several tokens each has it whole."""
+    utf8, size = text.encode(), 0
+    for name, start, end in zip(tokenizer.convert_ids_to_tokens(ids), scores.starts, scores.ends, strict=True):
+        before, size = utf8[:size].decode(errors="ignore"), size + len(name)
+        known = utf8[:size].decode(errors="ignore")
+        begun = len(known.encode()) < size
+        assert (start, end) == (len(before), len(known) + begun)
+    assert size == len(utf8)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.05)])
@@ -163,10 +173,27 @@ def test_a_pass_that_fails_leaves_nothing_behind(folder: Path) -> None:
             raise RuntimeError("out of memory")
 
     hook = engine._model.model.layers[1].register_forward_pre_hook(fail)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        ask(engine, *asked)
+    answers = dict(engine.run(asked))
+    failures = [answer for answer in answers.values() if isinstance(answer, Failure)]
+    assert [failure.kind for failure in failures] == ["engine_error"]
+    assert "out of memory" in failures[0].message
+    for number, answer in answers.items():
+        if isinstance(answer, TokenScores):
+            assert answer.logprobs_nats == pytest.approx(expected[number].logprobs_nats, abs=1e-4)
     hook.remove()
     assert ask(engine, *asked) == expected
+
+
+def test_an_error_that_is_no_lack_of_memory_is_not_hidden(folder: Path) -> None:
+    engine = load(make(folder, "llama"))
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("size mismatch")
+
+    hook = engine._model.model.layers[1].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        ask(engine, request(TEXTS[0]))
+    hook.remove()
 
 
 def test_only_the_tokens_of_spans(folder: Path) -> None:

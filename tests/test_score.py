@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import problem, segmented, token_scores
-from transforms.inference.engine import Exchange, Failure, Response, TokenScores
+from transforms.inference.engine import Exchange, Failure, Response, ScoreRequest, TokenScores, asked_for, turn
 from transforms.score import Config, Likelihood, answer_request, final_answer, likelihood, requests, score
 from transforms.types import Drop, SegmentedTrace, TraceScores
 
@@ -75,13 +75,23 @@ def test_a_step_inside_a_token_has_no_mean() -> None:
 def test_only_first_tokens() -> None:
     trace = segmented("  ab\n\ncd")
     asked = requests(trace, Config(tokens="first"))
-    assert asked[0].spans == ((2, 3), (6, 7))
+    assert asked[0].spans == ((0, 3), (6, 7))  # from the start, so that the white space before is counted
     tokens = TokenScores((0, 3, 6), (3, 6, 8), (-1.0, None, -4.0), (1.0, None, 2.0))
     scores = run(trace, fixed(tokens), tokens="first")
     assert [step.first_token_surprisal_nats for step in scores.steps] == [1.0, 4.0]
     assert [step.num_tokens for step in scores.steps] == [2, 1]
     assert math.isnan(scores.steps[0].sum_surprisal_nats)
     assert scores.entropy == "none"
+
+
+def test_an_answer_after_a_long_thinking_is_kept_as_a_few_tokens() -> None:
+    tokens = token_scores("2 + 3 = 5. " * 50 + "5}.", width=1)
+    asked = ScoreRequest((), "2 + 3 = 5. " * 50 + "5}.", ((550, 551),))
+    kept = asked_for(asked, tokens)
+    assert isinstance(kept, TokenScores)
+    assert (kept.starts, kept.ends) == ((550, 551, 552), (551, 552, 553))
+    assert likelihood(Exchange(asked, kept)) == likelihood(Exchange(asked, tokens)) == (-55.1, 1)
+    assert asked_for(turn("?", "5"), token_scores("5")) == token_scores("5")
 
 
 def test_bounds_of_the_entropy() -> None:

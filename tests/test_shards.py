@@ -29,9 +29,11 @@ from transforms.inference.engine import (
     GenerateRequest,
     Price,
     Sampling,
+    ScoreRequest,
+    TokenScores,
 )
 from transforms.inference.handler import EngineHandler, Progress
-from transforms.shards import AttachNotes, Job, MapShards, Mark, Shard
+from transforms.shards import AttachNotes, Batch, Job, MapShards, Mark, Shard
 from transforms.types import Message, drop
 
 
@@ -140,6 +142,18 @@ def test_a_model_sees_each_distinct_request_once(tmp_path: Path) -> None:
     receipts = collect(MapShards(job, str(tmp_path / "out"), handler), shards)
     assert [r.rows_kept for r in receipts] == [8, 8, 8]
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 8  # 3 parts ask the same 4 × 2
+
+
+def test_of_an_answer_after_a_long_text_a_few_tokens_are_held_and_kept(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path), {"fake": 1})
+    asked = ScoreRequest((Message("user", "?"),), "so 2 + 3 is 5. " * 200 + "It is 5.", ((3006, 3007),))
+    handler = EngineHandler(FakeModel(engine="fake"), "", cache, "test", 1)
+    (found,) = handler.run_inference([Batch(Shard(0, ()), [asked], [[asked]])], handler.load_model())
+    ((exchange,),) = found.exchanges
+    assert isinstance(exchange.response, TokenScores)
+    assert len(exchange.response.starts) < 5
+    assert exchange.response.starts[0] <= 3006
+    assert cache.get(asked) == exchange.response
 
 
 def test_one_failing_request_is_one_drop(tmp_path: Path) -> None:

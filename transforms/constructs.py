@@ -16,44 +16,52 @@ import regex
 
 Span = tuple[int, int]
 
-# A fence at the start of a line, in a list too; the tokens of display maths; \\ so that \\[2pt] opens nothing.
+# A fence at the start of a line, in a list too; the tokens of display maths; and what opens none: \\ of \\[2pt], \$ of
+# $5\$$, inline code, and inline maths, whose dollars have no space inside and no digit behind: $a$$b$, but not $5 and $$x$$.
 _TOKEN = re.compile(
-    r"^(?:[-*+][ \t]|\d{1,9}[.)][ \t]|>|[ \t])*+(?P<fence>`{3,}+(?![^\n]*`)|~{3,}+)"
-    r"|\\\\|(?P<math>\\\[|\\\]|\$\$|\\(?:begin|end)\{[^{}\n]{1,40}\})",
+    r"^(?P<lead>(?:[-*+][ \t]|\d{1,9}[.)][ \t]|>|[ \t])*+)(?P<fence>`{3,}+(?![^\n]*`)|~{3,}+)"
+    r"|\\\\|\\\$|`[^`\n]{1,200}`|\$(?![\s$])[^$\n]{0,200}(?<![\s\\])\$(?!\d)"
+    r"|(?P<math>\\\[|\\\]|\$\$|\\(?:begin|end)[ \t]{0,4}\{[^{}\n]{1,100}\})",
     re.MULTILINE,
 )
+_IN_A_LIST = re.compile(r"[-*+\d]")
+_DEEPER = 4  # columns more than the opening fence that make a fence code
 _REST_IS_BLANK = re.compile(r"[^\S\n]*+(?:\n|\Z)")
 _CLOSERS = {"\\[": "\\]", "$$": "$$"}
 _DELIMITER_ROW = re.compile(  # |---|:-:| below a table's header
-    r"^[^\S\n]*+\|?[^\S\n]*+:?-++:?[^\S\n]*+(?:\|[^\S\n]*+:?-++:?[^\S\n]*+)*+\|?[^\S\n]*+$", re.MULTILINE
+    r"^(?:[^\S\n]|>)*+\|?[^\S\n]*+:?-++:?[^\S\n]*+(?:\|[^\S\n]*+:?-++:?[^\S\n]*+)*+\|?[^\S\n]*+$", re.MULTILINE
 )
 _PIPED_LINES = re.compile(r"^(?:[^\S\n]|>)*+\|[^\n]*+(?:\n(?:[^\S\n]|>)*+\|[^\n]*+)++", re.MULTILINE)
-_MARKER = r"(?:[-*+•●◦▪‣–]|(?:\*\*)?[(\[]?(?:\d{1,9}(?:\.\d{1,3})*+|[a-zA-Z]|[ivx]{1,5})[.)\]](?:\*\*)?)[^\S\n]"
+_MARKER = (  # - • ① 1️⃣ 1. 1.1. (iv) [a] **1.** __1.__ #1. 1\.
+    r"(?:[-*+•●◦▪‣·–—①-⑳]|\d\ufe0f?\u20e3"
+    r"|(?:\*\*?|__?|#)?[(\[]?(?:\d{1,9}(?:\.\d{1,3})*+|[a-zA-Z]|[ivx]{1,5})\\?[.)\]](?:\*\*?|__?)?)[^\S\n]"
+)
 _LIST_ITEM = re.compile(rf"^(?:[^\S\n]|>)*+{_MARKER}[^\n]*+", re.MULTILINE)
 _INLINE_TOKEN = re.compile(r"\\\\|(?P<open>\\\()|(?P<close>\\\))|\n")
-# Flags by themselves: \X looks back at all of a run of them.
-_GRAPHEME = regex.compile(r"[\U0001f1e6-\U0001f1ff]{2}|\X")
+# Flags by themselves, with what extends them: \X looks back at all of a run of them.
+_GRAPHEME = regex.compile(r"[\U0001f1e6-\U0001f1ff]{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X")
 _KINDS = (
-    ("code", re.compile(r"[\s>]*(?:`{3,}(?![^\n]*`)|~{3,})")),
-    ("display_math", re.compile(r"\s*(?:\\\[|\$\$|\\begin\{)")),
-    ("table", re.compile(r"[\s>]*\||\s*[^\n|]{1,200}\|[^\n]{0,800}\n[^\S\n]*:?-+:?[^\S\n]*\|")),
-    ("list", re.compile(rf"[\s>]*{_MARKER}")),
+    ("code", re.compile(r"[\s>]*+(?:`{3,}(?![^\n]*`)|~{3,})")),
+    ("display_math", re.compile(r"\s*+(?:\\\[|\$\$|\\begin[ \t]{0,4}\{)")),
+    ("table", re.compile(r"[\s>]*+(?:\||[^\n|]{1,200}\|[^\n]{0,800}\n(?:[^\S\n]|>)*+\|?[^\S\n]*+:?-+:?[^\S\n]*\|)")),
+    ("list", re.compile(rf"[\s>]*+{_MARKER}")),
 )
 
 
 def blocks(text: str) -> Iterator[Span]:
     r"""Code fences (whole lines) and display maths: \[…\], $$…$$ and environments, the outermost ones."""
-    fence, opened = "", 0
+    fence, opened, widest = "", 0, 0
     open_math: list[str] = []
     for found in _TOKEN.finditer(text):
-        marker, token = found["fence"], found["math"]
+        marker, token = found["fence"], found["math"] and _plain(found["math"])
         if fence:
-            closing = marker and marker.startswith(fence) and _REST_IS_BLANK.match(text, found.end())
+            closes = marker and marker.startswith(fence) and not _IN_A_LIST.search(found["lead"])
+            closing = closes and len(found["lead"]) < widest and _REST_IS_BLANK.match(text, found.end())
             if closing:
                 yield opened, closing.end()
                 fence = ""
         elif marker and not open_math:
-            fence, opened = marker, found.start()
+            fence, opened, widest = marker, found.start(), len(found["lead"]) + _DEEPER
         elif token:
             if not open_math:
                 opened = found.start("math")
@@ -67,6 +75,11 @@ def blocks(text: str) -> Iterator[Span]:
                 open_math.append(token.replace("begin", "end", 1))
     if fence or open_math:
         yield opened, len(text)
+
+
+def _plain(token: str) -> str:
+    """An environment's begin or end without the star and spaces, which some writers give to only one of them."""
+    return token.replace(" ", "").replace("\t", "").replace("*}", "}")
 
 
 def whole(text: str) -> list[Span]:
@@ -99,9 +112,9 @@ def construct_start(text: str, position: int) -> int:
     return line
 
 
-def kind(text: str, start: int) -> str:
-    """What the step that starts at `start` begins with: prose | code | display_math | list | table."""
-    return next((name for name, pattern in _KINDS if pattern.match(text, start)), "prose")
+def kind(text: str, start: int, end: int) -> str:
+    """What the step from `start` to `end` begins with: prose | code | display_math | list | table."""
+    return next((name for name, pattern in _KINDS if pattern.match(text, start, end)), "prose")
 
 
 def _inline_maths(text: str) -> Iterator[Span]:

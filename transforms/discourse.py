@@ -12,8 +12,10 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,6 +30,12 @@ _LONG_WORD = re.compile(r"\S{200,}+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE = re.compile(r"[^\n]+")
 _PIECE_CHARS = 20_000  # more than 200, so that a piece holds a space
+_OPENING_MARK = re.compile(r"(?<=\s)[\"'“‘«(\[{*_`]{1,8}$")  # “ of: He said so. “Stop.”
+_FACTORIAL = re.compile(r"(?:\d|\)|\b\w)!\s*(?P<operator>[-+*/×÷·=^<>≤≥≈)\]}]?)\s*[(\[{]*$")  # 5! / (2! …
+_OPERATORS = frozenset("-+*/×÷·=^<>≤≥≈)]}")
+_NUMERAL = re.compile(r"[IVX]+")
+_LOOK_BACK = 24  # characters before a sentence that say whether it is one
+_LOCK = RLock()
 _OPENING_CHARS = 80  # of a sentence: a turn is in them or nowhere
 
 
@@ -61,11 +69,24 @@ class English(NamedTuple):
     turns: _Cues
     said: _Cues
     numbered: frozenset[str]
+    abbreviated: re.Pattern[str]
     fillers: frozenset[str]
 
 
+@contextmanager
+def rules_of_english() -> Iterator[English]:
+    """The rules, for a text: no other thread has them meanwhile, and the text's words are forgotten after it.
+
+    spaCy keeps one list of words for all threads, and a thread that forgets its own forgets those of the others.
+    """
+    with _LOCK:
+        rules = _english()
+        with rules.nlp.memory_zone():
+            yield rules
+
+
 @cache
-def english() -> English:
+def _english() -> English:
     """The rules, made once in a process."""
     import spacy
     from spacy.pipeline import Sentencizer
@@ -82,6 +103,7 @@ def english() -> English:
         _Cues(nlp, {"turn": cues["turns"]}),
         _Cues(nlp, said),
         frozenset(cues["numbered"]),
+        re.compile(rf"\b(?:{'|'.join(cues['abbreviated'])})\.\s*$", re.IGNORECASE),
         frozenset(cues["fillers"]),
     )
 
@@ -96,27 +118,26 @@ def _token(word: str) -> dict[str, Any]:
 
 
 def sentence_starts(text: str) -> list[int]:
-    """Where sentences begin inside the lines of `text`, by spaCy's sentencizer.
+    """Where sentences begin inside the lines of `text`, by spaCy's sentencizer, with the marks that open them: “Stop.”
 
-    Not after the number of "Step 3.", and not at a small letter: "approx. half".
+    Not after the number of "Step 3.", not at a small letter: "approx. half", and not after a factorial: "3! = 6".
     """
-    rules = english()
     starts: list[int] = []
-    with rules.nlp.memory_zone():
+    with rules_of_english() as rules:
         for offset, piece in _pieces(text):
             doc = rules.nlp(piece)
             for sentence in list(doc.sents)[1:]:
-                first = sentence.start
-                if not piece[sentence.start_char].islower() and not _is_numbered(doc, first, rules.numbered):
-                    starts.append(offset + sentence.start_char)
+                start = sentence.start_char
+                if not _goes_on(piece, start, rules) and not _is_numbered(doc, sentence.start, rules.numbered):
+                    marks = _OPENING_MARK.search(piece, max(start - _LOOK_BACK, 0), start)
+                    starts.append(offset + (marks.start() if marks else start))
     return starts
 
 
 def opens_with_a_turn(text: str, starts: Sequence[int]) -> list[int]:
     """Of the places where sentences start those where the discourse turns."""
     turns: list[int] = []
-    rules = english()
-    with rules.nlp.memory_zone():
+    with rules_of_english() as rules:
         for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
             opening = plain(text[start : min(end, start + _OPENING_CHARS)]).lstrip("#*_>-\"'“ \n\t")
             if any(at == 0 for _, at in rules.turns(rules.nlp.make_doc(opening))):
@@ -144,14 +165,24 @@ def _last_space(text: str, end: int) -> int:
     return next(place for place in range(end, 0, -1) if text[place - 1].isspace())
 
 
+def _goes_on(piece: str, start: int, rules: English) -> bool:
+    """Whether what starts at `start` goes on with what is before: approx. half; 3! = 6; Eq. 3."""
+    first, before = piece[start], piece[max(start - _LOOK_BACK, 0) : start]
+    if first.islower() or (first.isdigit() and rules.abbreviated.search(before)):
+        return True
+    factorial = _FACTORIAL.search(before)
+    return factorial is not None and (first in _OPERATORS or bool(factorial["operator"]))
+
+
 def _is_numbered(doc: Doc, first: int, numbered: frozenset[str]) -> bool:
-    """Whether what ends before token `first` is "Step 3." or the number of a list: "3."."""
-    return (
-        first >= 2
-        and doc[first - 1].text == "."
-        and (doc[first - 2].like_num or len(doc[first - 2]) == 1)
-        and (first == 2 or doc[first - 3].lower_ in numbered)
-    )
+    """Whether what ends before token `first` is "Step 3.", "Part II." or the number of a list or heading: "3.", "## 3."."""
+    if first < 2 or doc[first - 1].text != ".":
+        return False
+    number, before = doc[first - 2], doc[max(first - 8, 0) : first - 2]
+    if not (number.like_num or len(number) == 1 or _NUMERAL.fullmatch(number.text)):
+        return False
+    leads = first <= 8 and all(token.is_punct or token.is_space for token in before)
+    return leads or (len(before) > 0 and before[-1].lower_ in numbered)
 
 
 def shortened(text: str) -> str:
@@ -173,8 +204,8 @@ class SaidCues(NamedTuple):
 
 
 def cues_of(sentences: Sequence[Span]) -> list[SaidCues]:
-    """The cues of each sentence. It opens with what stands after no more than punctuation and fillers."""
-    rules = english()
+    """The cues of each sentence, inside `rules_of_english`. It opens with what stands after no more than punctuation and fillers."""
+    rules = _english()
     found = [SaidCues([], []) for _ in sentences]
     of = {token.i: number for number, sentence in enumerate(sentences) for token in sentence}
     openings = [

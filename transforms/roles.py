@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from transforms.discourse import SaidCues, cues_of, english, shortened
+from transforms.discourse import SaidCues, cues_of, rules_of_english, shortened
 
 ROLES = ("setup", "derive", "verify", "reflect", "branch", "backtrack", "conclude", "answer")
 
@@ -40,10 +40,9 @@ def roles(texts: Sequence[str], question: str, answer: str) -> list[str]:
     inside a check, or if it works with the numbers of an earlier working; else it derives. The step has the role that most of it
     serves: its first sentence counts more, and setting up counts less, the later it is in the trace.
     """
-    nlp = english().nlp
-    with nlp.memory_zone():  # forgets the words of this trace after it
-        flow = _Flow(nlp.make_doc(shortened(question)), answer)
-        docs = (nlp(shortened(text)) for text in texts)
+    with rules_of_english() as rules:
+        flow = _Flow(rules.nlp.make_doc(shortened(question)), answer)
+        docs = (rules.nlp(shortened(text)) for text in texts)
         return [flow.role(doc, number / len(texts)) for number, doc in enumerate(docs)]
 
 

@@ -66,6 +66,7 @@ def requests(trace: SegmentedTrace, config: Config) -> list[ScoreRequest]:
     thinking, spans = trace.thinking, None
     if config.tokens == "first":
         spans = tuple((place, place + 1) for place in (first_visible(thinking, step) for step in trace.steps))
+        spans = ((0, spans[0][1]), *spans[1:])  # with the white space before, so that all tokens are counted
     asked = [replace(turn(trace.prompt, thinking), spans=spans)]
     answer = final_answer(trace.response, trace.problem)
     if not answer:

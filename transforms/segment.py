@@ -129,7 +129,7 @@ def _steps(text: str, starts: Iterable[int]) -> tuple[Step, ...]:
             taken.append(start)
             visible = _first_visible(text, start)
     ends = [*taken[1:], len(text)]
-    return tuple(Step(start, end, kind(text, start)) for start, end in zip(taken, ends, strict=True))
+    return tuple(Step(start, end, kind(text, start, end)) for start, end in zip(taken, ends, strict=True))
 
 
 def _first_visible(text: str, start: int) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -31,6 +32,7 @@ from transforms.inference.engine import (
     ScoreRequest,
     TokenScores,
     TransformersModel,
+    turn,
 )
 from transforms.inference.structured import checked
 from transforms.models import PACKAGE_MODELS
@@ -170,6 +172,28 @@ def test_scores_equal_a_plain_forward_pass(real: Path, qwen: str, name: str, dty
         trace = json.loads(lines.readline())["response"][:1500]
     for text in [*TEXTS, trace]:
         assert_equals_a_plain_pass(engine, text, tolerance, head)
+
+
+def test_the_worked_example_of_the_docs(qwen: str) -> None:
+    """docs/score.md: the first tokens of the steps, what the published index of ASAP finds in their place, and both surprisals."""
+    from transforms.inference.transformers import TransformersEngine
+
+    table = (REPO / "docs" / "score.md").read_text(encoding="utf-8").split("## ASAP's published procedure")[1]
+    rows = re.findall(r'^\| "(.+)" \| `(.+?)` \| ([\d.]+) \| `(.+?)` \| ([\d.]+) \|$', table, re.MULTILINE)
+    steps = [row[0].replace("\\n", "\n") for row in rows]
+    assert len(steps) == 4
+    text = "".join(steps)
+    engine = TransformersEngine(TransformersModel(engine="transformers", model=qwen, dtype="float32"), qwen)
+    ((_, scores),) = engine.run([turn("How many clips did Natalia sell?", text)])
+    assert isinstance(scores, TokenScores)
+    place = 0
+    for step, first, surprisal, found, published in zip(steps, *list(zip(*rows, strict=True))[1:], strict=True):
+        ours = scores.held(place, place + 1)[0]
+        theirs = len(engine._tokenizer(text[:place], add_special_tokens=False)["input_ids"]) + 1
+        for number, token, value in ((ours, first, surprisal), (theirs, found, published)):
+            assert text[scores.starts[number] : scores.ends[number]] == token
+            assert scores.logprobs_nats[number] == pytest.approx(-float(value), abs=0.006)
+        place += len(step)
 
 
 VLLM_SCRIPT = """

@@ -15,7 +15,7 @@ import os
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from pydantic import Field, JsonValue, field_validator
@@ -91,6 +91,13 @@ class ScoreRequest:
         return sorted({number for span in spans for number in tokens.held(*span)})
 
 
+def asked_for(request: Request, response: Response) -> Response:
+    """The response without the tokens before the first one that was asked for: of an answer after a long thinking a few."""
+    if not isinstance(request, ScoreRequest) or not isinstance(response, TokenScores):
+        return response
+    return response.since(next(iter(request.wanted(response)), 0))
+
+
 def turn(prompt: str, text: str) -> ScoreRequest:
     """Asks for all tokens of `text` as the answer to `prompt`."""
     return ScoreRequest((Message("user", prompt),), text)
@@ -126,6 +133,17 @@ class TokenScores:
     entropies_nats: tuple[float | None, ...]
     entropies_upper_nats: tuple[float | None, ...] = ()
     num_windows: int = 1
+
+    def since(self, first: int) -> TokenScores:
+        """The tokens from number `first` on."""
+        return replace(
+            self,
+            starts=self.starts[first:],
+            ends=self.ends[first:],
+            logprobs_nats=self.logprobs_nats[first:],
+            entropies_nats=self.entropies_nats[first:],
+            entropies_upper_nats=self.entropies_upper_nats[first:],
+        )
 
     def held(self, start: int, end: int) -> range:
         """The tokens that hold one of the characters `start` to `end`."""

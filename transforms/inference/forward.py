@@ -70,19 +70,30 @@ class Scorer:
         self._past: Any = None
         self._check_head()
 
-    def run(self, texts: Sequence[Tokens]) -> Iterator[tuple[int, Scored]]:
-        """(Position in `texts`, its scores), each text after the one that it shares most with."""
+    def run(self, texts: Sequence[Tokens]) -> Iterator[tuple[int, Scored | RuntimeError]]:
+        """(Position in `texts`, its scores), each text after the one that it shares most with.
+
+        For a text that memory does not hold the error, in place of the scores.
+        """
         waiting = dict(enumerate(texts))
         position = max(waiting, key=lambda number: (len(texts[number].wanted), len(texts[number].ids)), default=None)
         while position is not None:
             text = waiting.pop(position)
             after = max(waiting, key=lambda number: _common(text, waiting[number]), default=None)
-            yield position, self._score(text, None if after is None else waiting[after])
+            yield position, self._score_or_error(text, None if after is None else waiting[after])
             position = after
 
     def room(self, head: list[int]) -> int:
         """How many tokens of a text fit after the prompt."""
         return self._max_model_len - len(head)
+
+    def _score_or_error(self, text: Tokens, following: Tokens | None) -> Scored | RuntimeError:
+        try:
+            return self._score(text, following)
+        except RuntimeError as error:  # torch has no other for a CPU's memory
+            if "memory" not in str(error).lower():
+                raise
+            return error
 
     def _score(self, text: Tokens, following: Tokens | None) -> Scored:
         pieces = list(windows(len(text.ids), self.room(text.head)))

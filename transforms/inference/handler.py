@@ -28,6 +28,7 @@ from transforms.inference.engine import (
     Response,
     TokenScores,
     amount,
+    asked_for,
     cost,
     has_weights,
 )
@@ -183,7 +184,7 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
             _count("asked", 1)
             _count("tokens", num_tokens(response))  # paid, whether or not it fits its schema
             _count("prompt_tokens", num_prompt_tokens(response))
-            response = checked(missing[key], response)
+            response = asked_for(missing[key], checked(missing[key], response))
             answers[key] = self._cache.put(missing[key], response, replace=key in damaged)
             if isinstance(response, Failure):
                 _count("failures", 1)

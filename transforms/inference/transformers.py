@@ -159,6 +159,9 @@ class TransformersEngine:
             texts.append(Tokens(head, found["input_ids"], request.wanted(scores)))
         for number, scored in self._made_scorer().run(texts):
             position, scores = asked[number]
+            if isinstance(scored, RuntimeError):
+                yield position, Failure("engine_error", f"{len(texts[number].ids)} tokens: {scored}"[:300])
+                continue
             logprobs, entropies = list(scores.logprobs_nats), list(scores.entropies_nats)
             for place, logprob, entropy in zip(
                 texts[number].wanted, scored.logprobs_nats, scored.entropies_nats, strict=True
