@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -119,3 +121,32 @@ def test_reading_an_unfinished_or_damaged_folder_says_what_to_do(tmp_path: Path)
     part.unlink()
     (tmp_path / "drops.parquet").unlink()
     assert folder.damage() == ["part-00000.parquet", "drops.parquet"]
+
+
+def test_reading_leaves_no_thread_that_could_abort_the_process_at_its_end(tmp_path: Path) -> None:
+    """Arrow's reading threads call Python's files; one that did so while the interpreter ended aborted a finished stage."""
+    folder = StageFolder(str(tmp_path / "out"))
+    folder.begin(ABOUT)
+    write(folder, 0)
+    folder.finish(ABOUT, 1)
+    program = f"""
+import os
+from transforms import sources
+from transforms.folders import StageFolder, read_part
+from transforms.sources.base import Parquet
+from transforms.types import Message
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+folder = StageFolder({str(tmp_path / "out")!r})
+part = folder.part_paths()[0]
+before = threads()
+assert len(list(read_part(Message, part))) == len(list(folder.columns("role"))) == 3
+fields = {{"question": "content", "answer": "role"}}
+slices, _ = sources.plan(Parquet(kind="parquet", path=part, fields=fields), seed=17, shard_rows=500)
+assert len(list(sources.read(slices[0]))) == 3
+print(threads() - before)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "0\n"

@@ -18,7 +18,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,6 +71,15 @@ def to_parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def open_parquet(file: IO[bytes]) -> pq.ParquetFile:
+    """A Parquet file that only the calling thread reads, given `use_threads=False` and no `pre_buffer`.
+
+    Arrow's own threads call Python's file objects; one that does so while the interpreter ends aborts the process (exit code 134),
+    its work done. Raises pyarrow.ArrowInvalid if it is no Parquet file.
+    """
+    return pq.ParquetFile(file, pre_buffer=False)
 
 
 @dataclass(frozen=True)
@@ -228,7 +237,7 @@ class StageFolder:
         """The values of some columns, row by row, without reading the others. Raises InputError if unfinished."""
         for path in self.part_paths():
             with storage.open_read(path) as file:
-                table = pq.read_table(file, columns=list(names))
+                table = open_parquet(file).read(columns=list(names), use_threads=False)
             yield from zip(*(table[name].to_pylist() for name in names), strict=True)
 
     def drops_path(self) -> str:
@@ -302,7 +311,7 @@ def find_row(record: type[Record], paths: Iterable[str], id: str) -> Record | No
 
 def _table(record: type[Record], path: str) -> pa.Table:
     try:
-        table = pq.read_table(io.BytesIO(storage.read_bytes(path)))
+        table = open_parquet(io.BytesIO(storage.read_bytes(path))).read(use_threads=False)
         return table.select(schema.arrow_schema(record).names)  # type: ignore[arg-type]
     except (pa.ArrowInvalid, KeyError) as error:
         raise InputError(

@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.errors import InputError
+from transforms.folders import open_parquet
 from transforms.sources.base import (
     Parquet,
     Planned,
@@ -48,7 +48,9 @@ def read_parquet(piece: Slice) -> Iterator[Any]:
         try:
             parquet = _parquet(path, file)
             start, groups = _groups(parquet.metadata, piece.start, piece.stop)
-            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=columns):
+            for batch in parquet.iter_batches(
+                batch_size=_BATCH_ROWS, row_groups=groups, columns=columns, use_threads=False
+            ):
                 first, last = max(piece.start - start, 0), min(piece.stop - start, batch.num_rows)
                 if first < last:
                     yield from _rows(piece, start + first, batch.slice(first, last - first))
@@ -74,7 +76,7 @@ def _groups(metadata: Any, start: int, stop: int) -> tuple[int, list[int]]:
 
 def _parquet(path: str, file: BinaryIO) -> Any:
     try:
-        return pq.ParquetFile(file)
+        return open_parquet(file)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"cannot read {path}: {error}") from error
 
