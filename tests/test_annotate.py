@@ -170,6 +170,29 @@ def test_half_a_surrogate_pair_in_the_solution_is_replaced() -> None:
     assert found.solution == "5 ?"
 
 
+@pytest.mark.parametrize(
+    "solution", [Completion("Step 1: 2 +", "length", 1, 1), Failure("too_long", "too long"), said(" ")]
+)
+def test_without_a_whole_solution_no_step_is_beside_it(solution: Any) -> None:
+    whole = teacher(lambda _: "keep", lambda _: "aside")
+    found, requests = ask(
+        segmented(TEXT), lambda request: whole(request) if request.schema else solution, wanted=("path",)
+    )
+    assert isinstance(found, Annotations)
+    assert len(requests) == 1
+    assert {opinion.path for opinion in found.opinions} == {"core"}
+    assert (found.solution, found.num_undecided) == ("", 10)
+
+
+def test_the_path_is_asked_for_beside_the_solution_and_the_action_beside_the_response() -> None:
+    _, requests = ask(segmented(TEXT, "So \\boxed{77}."), teacher(lambda _: "keep"), wanted=("actions", "path"))
+    for request in requests:
+        if request.schema:
+            asks_for_actions = '"skill"' in request.schema
+            assert ("\\boxed{77}" in request.messages[0].content) == asks_for_actions
+            assert ("2 + 3 = 5" in request.messages[0].content) != asks_for_actions
+
+
 def test_what_may_pass_is_asked_again_by_the_next_run() -> None:
     found, requests = ask(segmented(TEXT), lambda _: Failure("timeout", "too late"))
     assert isinstance(found, Drop)
@@ -263,3 +286,11 @@ def test_degenerate_opinions_are_found() -> None:
     assert opinions(same) == {"actions": {"delete": 40}, "path": {"aside": 20, "core": 20}}
     assert degenerate_opinions(opinions(same)) == {"actions": "delete"}
     assert opinions([Annotations("a", "t")]) == {}
+
+
+@pytest.mark.parametrize("way", ["structured", "likelihood"])
+def test_a_trace_without_steps_is_not_asked_about(way: Any) -> None:
+    empty = replace(segmented("a"), thinking="", steps=())
+    found, requests = ask(empty, teacher(lambda _: "keep"), Config(opinions=way), ("actions",))
+    assert isinstance(found, Annotations)
+    assert (found.opinions, requests) == ((), [])

@@ -19,7 +19,7 @@ from transforms.annotate import to_rewrite
 from transforms.inference.dialogue import Dialogue
 from transforms.inference.engine import Exchange, Failure, TokenScores
 from transforms.pruning import METHODS, dialogue, needs, prune
-from transforms.pruning.base import Budget, PruneInput, protected
+from transforms.pruning.base import QUOTED, Budget, PruneInput, protected
 from transforms.pruning.drp import terms, why_not
 from transforms.pruning.first_correct import Config, conclusions
 from transforms.score import Config as ScoreConfig
@@ -39,7 +39,9 @@ from transforms.types import (
     TraceScores,
 )
 
+CODE = "```python\ndef f(x):\n    return x\n```"
 MADE = [
+    segmented(f"See.\n\nNow 2 + 3 = 5.\n\nSo:\n{CODE}\n\nGood.", f"By\n{CODE}\nit is \\boxed{{5}}."),
     segmented("2 + 3 = 5."),
     segmented("Let me see.\n\n2 + 3 = 5.\n\nCheck: 3 + 2 = 5.\n\nYes."),
     segmented("a\n\na\n\na", given=problem("7")),
@@ -165,6 +167,8 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any])
     ):  # it ends the thinking where the answer is reached, so that statement stays, not the last
         stays = [trace.texts[step] for step in kept_steps(pruned)]
         assert stays[0] == trace.texts[0]
+        quoted = {step for step, why in protected(trace).items() if why == QUOTED}
+        assert quoted <= set(kept_steps(pruned))
         answer = final_answer(trace.response, trace.problem)
         assert has_answer("".join(stays), answer) or not has_answer(trace.thinking, answer)
     else:
@@ -273,10 +277,15 @@ def test_first_correct(text: str, config: Config, kept: str) -> None:
                 "= 5 1/2",
                 "2x + 3x = 5x",
                 "x = 5 is not a solution",
+                "Let x = 5.",
+                "so x = 5 doesn't work.",
+                "Wait, x = 5 contradicts the first line.",
+                "x = 5 fails here",
             )
         ),
         ("so r = 45", "4*r - 45 = 135", ["45"]),
         ("r = 45", "Let r = 45.", []),
+        ("Let me see: 2 + 3 = 5", "", ["5"]),
         ("Step 3: add them, which is \\( 6 + 27 = 33 \\).", "", ["33"]),
         ("\\(q = 36\\)", "", ["36"]),
     ],
@@ -342,6 +351,33 @@ def test_code_that_the_response_quotes_stays() -> None:
     assert pruned.decisions[1].reason == "code that the response quotes"
 
 
+@pytest.mark.parametrize(
+    ("step", "response", "stays"),
+    [
+        (f"Here is the program:\n{CODE}\nI think.", CODE, True),
+        (
+            "So:\n  ```\n  def f(x):\n      return x\n  ```",
+            f"Indented:\n\n  def f(x):\n      return x\n\nand {CODE}",
+            True,
+        ),
+        ("```\n    return x\n```", f"By\n{CODE}", True),
+        ("```\n5\n```", "So it is \\boxed{15}.", False),
+        ("```\nreturn\n```", f"By\n{CODE}", False),
+        ("```\n\n```", f"By\n\n{CODE}", False),
+    ],
+)
+def test_code_stays_wherever_it_stands_if_its_lines_are_quoted(step: str, response: str, stays: bool) -> None:
+    trace = segmented(f"Hm.\n\n{step}\n\nDone.", response, problem("", "text"))
+    assert (protected(trace).get(1) == QUOTED) == stays
+
+
+def test_a_budget_is_missed_for_the_reason_that_is_given() -> None:
+    trace = segmented("Begin.\n\nHm.\n\nDone.", " ", problem(""))
+    pruned = run(trace, "answer_likelihood", METHODS["answer_likelihood"].Config(mode="gain", ratio=0.25))
+    assert kept_steps(pruned) == [0, 1, 2]
+    assert pruned.shortfall == "3 tokens stay where 0 may: the response states no answer"
+
+
 def with_scores(
     thinking: str, surprisals: list[float], entropies: list[float] | None = None, **more: Any
 ) -> PruneInput:
@@ -398,6 +434,12 @@ def test_step_entropy_deletes_the_lowest_share_of_steps() -> None:
     assert decided(given, "step_entropy", steps=None, ratio=0.6) == [0, 2, 4]
 
 
+def test_step_entropy_tells_repeated_steps_apart() -> None:
+    """The published code keeps scores by text, so that one of equal steps stands for all."""
+    given = with_scores("Begin.\n\nHm.\n\nNo.\n\nHm.\n\nso it is 5", [9.0] * 5, [9.0, 1.0, 3.0, 5.0, 9.0])
+    assert decided(given, "step_entropy", steps=0.4) == [0, 3, 4]
+
+
 def told(thinking: str, opinions: list[Opinion], rewrites: tuple[Rewrite, ...] = (), **more: Any) -> PruneInput:
     trace = segmented(thinking, **more)
     return PruneInput(trace, None, Annotations(trace.id, "t", "structured", tuple(opinions), rewrites))
@@ -444,6 +486,12 @@ def test_drp_does_what_the_teacher_says() -> None:
         ("He earns $1.5k then.", "He earns $9.5k.", ["1.5k in all"], "without 1.5k"),
         ("There are three cats.", "There are 9.", ["3 cats"], "without 3"),
         ("There are three cats.", "There are 3.", ["three cats"], ""),
+        ("There are twenty-five apples left.", "There are some.", ["25 * 2 = 50"], "without 25"),
+        ("There are two hundred of them.", "Some.", ["200 / 4 = 50"], "without 200"),
+        ("That leaves one apple for him.", "Some left.", ["1 + 4 = 5"], "without 1"),
+        ("That leaves him this apple, no other.", "That leaves him one.", ["1 + 4 = 5"], ""),
+        ("It grew by ⅓ of all of this.", "It grew.", ["⅓ of 12"], "without 1/3"),
+        ("It grew by 1/3 of all of this.", "It grew by ⅓.", ["⅓ of 12"], ""),
         ("Let us go step-by-step to 5.", "On to 5.", ["step-by-step"], ""),
         ("That is 5\n- 3 apples.", "5, 3 apples.", ["5\n- 3 apples."], ""),
         ("So f(x) = 3 holds.", "It is 3.", ["f(x) = 3"], "without f(x)=3"),
@@ -489,6 +537,26 @@ def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None
         assert isinstance(pruned, PrunedTrace)
         assert kept_steps(pruned) == kept
         assert pruned.decisions[1].score == -1.2
+
+
+def test_a_rewrite_of_a_step_that_stays_is_not_taken() -> None:
+    sure, unsure = Opinion("compress", "", (-3.0, -3.0, 0.0, -3.0)), Opinion("compress", "", (-0.6, -3.0, -0.5, -3.0))
+    given = told(
+        "Begin.\n\nHm, well.\n\nHm, so.\n\nso it is 5",
+        [sure, sure, unsure, sure],
+        (Rewrite(1, 1, "Hm.\n\n"), Rewrite(2, 2, "So\n\n")),
+    )
+    (pruned,) = prune(given, "drp", METHODS["drp"].Config(min_margin_nats=1.0))
+    assert isinstance(pruned, PrunedTrace)
+    assert [one.action for one in pruned.decisions] == ["keep", "rewrite", "keep", "keep"]
+
+
+def test_what_only_deleted_steps_use_may_go() -> None:
+    opinions = [Opinion("keep"), Opinion("compress"), Opinion("delete"), Opinion("keep")]
+    given = told("Begin.\n\nIt is 12 in all.\n\n12 it is.\n\nso it is 5", opinions, (Rewrite(1, 1, "Fine.\n\n"),))
+    (pruned,) = prune(given, "drp", METHODS["drp"].Config())
+    assert isinstance(pruned, PrunedTrace)
+    assert pruned.pruned == "Begin.\n\nFine.\n\nso it is 5"
 
 
 def test_the_teachers_anchor_deletes_what_is_aside_and_then_the_least_surprising() -> None:
@@ -585,6 +653,25 @@ def test_the_gain_of_a_step_is_how_much_likelier_than_ever_the_answer_is_after_i
     asked.clear()
     left(0.6, masked=True)
     assert max(asked) == 6  # "so it is 5" only states the answer
+
+
+def test_what_the_anchor_left_out_is_not_read_again() -> None:
+    """The published second stage reads the unpruned trace."""
+    thinking = "Begin here.\n\nalpha one\n\nbeta two\n\ngamma three\n\nso it is 5"
+    paths = [Opinion(path=path) for path in ("core", "aside", "core", "core", "core")]
+    given = scored(segmented(thinking))._replace(annotations=Annotations("p-0/0", "t", "structured", tuple(paths)))
+    config = METHODS["asap"].Config(anchor="teacher", tokens=6, mode="iterative", rounds=2)
+    texts = []
+
+    def scorer(request: Any) -> Exchange:
+        texts.append(request.text)
+        return answer(request)
+
+    pruned = played(dialogue(given, "asap", config), scorer)
+    assert isinstance(pruned, PrunedTrace)
+    assert pruned.decisions[1].reason == "off the anchor's path"
+    assert texts[0] == thinking.replace("alpha one\n\n", "")
+    assert not any("alpha" in text for text in texts)
 
 
 def test_a_scorer_that_fails_ends_the_trace_and_nothing_loops() -> None:

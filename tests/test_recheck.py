@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -128,6 +129,64 @@ def test_a_statement_of_the_answer_supports_nothing() -> None:
     assert not any("answer is 5" in text for text in texts[4:6])
 
 
+def test_what_is_given_back_is_measured_without_its_statements() -> None:
+    """A step that comes back and only states the answer is no help."""
+    trace = segmented("Add.\n\nSo it is 5.\n\n2 + 3 makes it.\n\nGood.\n\nSo the answer is 5.")
+    scores = (None, 3.0, 2.0, 1.0, None)
+    steps = tuple(
+        Decision(n, "keep", "-") if s is None else Decision(n, "delete", "-", s) for n, s in enumerate(scores)
+    )
+    likely = lambda text: -0.01 if "is 5." in text or "2 + 3" in text else -2.0  # noqa: E731
+    found, _ = conclude(made(trace, steps), likely)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.given_back) == ("rolled_back", (1, 2))
+
+
+def test_a_version_with_steps_given_back_has_to_parse_too() -> None:
+    trace = segmented("Add.\n\n2 + 3 makes it.\n\nGood.\n\nSo the answer is 5.")
+    steps = (
+        Decision(0, "keep", "-"),
+        Decision(1, "delete", "-", 2.0),
+        Decision(2, "rewrite", "-", 1.0, "</think>\n\n"),
+        Decision(3, "keep", "-"),
+    )
+    found, _ = conclude(made(trace, steps), lambda _: -1.0)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.final) == ("gave_up", trace.thinking)
+
+
+@pytest.mark.parametrize(
+    ("before", "without", "after", "status"),
+    [
+        (-1.0, -1.05, -1.09, "gave_up"),  # less than no thinking gives
+        (-1.0, -1.05, -1.05, "gave_up"),  # no more
+        (-1.0, -1.05, -1.04, "passed"),
+        (-1.0, -3.0, -1.09, "passed"),
+        (-1.0, -0.95, -1.0, "passed"),
+        (-1.0, -0.95, -1.01, "gave_up"),  # nothing but noise says that the original supports it
+        (-0.01, -0.02, -0.05, "passed"),  # sure without any thinking
+    ],
+)
+def test_pruned_thinking_supports_the_answer_better_than_none(
+    before: float, without: float, after: float, status: str
+) -> None:
+    trace = segmented("Add.\n\n2 + 3 makes it.\n\nGood.")
+    shorter = made(trace, (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-")))
+    likely = lambda text: without if text.startswith("The final") else before if "2 + 3" in text else after  # noqa: E731
+    found, _ = conclude(shorter, likely)
+    assert isinstance(found, RecheckedTrace)
+    assert found.status == status
+
+
+@pytest.mark.parametrize("before", [math.nan, -math.inf])
+def test_an_original_that_cannot_be_measured_passes_nothing(before: float) -> None:
+    trace = segmented("Add.\n\n2 + 3 makes it.\n\nGood.")
+    shorter = made(trace, (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-")))
+    found, _ = conclude(shorter, lambda text: before if "2 + 3" in text else -1.0)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.final) == ("gave_up", trace.thinking)
+
+
 def test_an_original_that_does_not_support_its_answer_is_marked() -> None:
     found, _ = conclude(pruned(), lambda text: -1.05 if "2 + 3" in text else -1.0)
     assert isinstance(found, RecheckedTrace)
@@ -230,6 +289,22 @@ def test_completions_have_to_be_right_often_enough() -> None:
     assert isinstance(found, RecheckedTrace)
     assert (found.status, found.completion_rate) == ("gave_up", 0.0)
     assert found.reason == "too few completions are right, and nothing was deleted"
+    trace, begun = segmented("2 + 3 makes it.\n\nSo the answer is 5."), []
+    talk = dialogue(made(trace, (Decision(0, "keep", "-"), Decision(1, "keep", "-"))), Config(completions=2))
+    asked = next(talk)
+    with suppress(StopIteration):
+        while True:
+            begun += [request.begun for request in asked if isinstance(request, GenerateRequest)]
+            asked = talk.send(
+                [
+                    Exchange(
+                        one, scores(one.text, -1.0) if isinstance(one, ScoreRequest) else Completion("5}", "stop", 1, 1)
+                    )
+                    for one in asked
+                ]
+            )
+    assert len(begun) == 2
+    assert all("2 + 3" in one and "answer is 5" not in one for one in begun)
     requests = first_requests(partial(dialogue, config=Config()), pruned())
     assert not any(isinstance(request, GenerateRequest) for request in requests)
 

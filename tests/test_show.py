@@ -69,13 +69,26 @@ def test_removed_steps_are_struck_out_and_rewritten_ones_shown() -> None:
     assert "score: by what drp ranks" in plain(text)
 
 
-def test_model_text_cannot_rewrite_the_terminal() -> None:
+@pytest.mark.parametrize("width", [80, 400])
+def test_model_text_cannot_rewrite_the_terminal(width: int) -> None:
     hostile = "\x1b[2J\x1b]0;title\x07[red]x[/red]\r\u202e"
     trace = rechecked(
         "p/0", "passed", response=hostile, problem=problem(question=hostile), **pruned(method_version=hostile)
     )
-    trace = replace(trace, decisions=(replace(trace.decisions[0], reason=hostile), *trace.decisions[1:]))
-    text = printed(trace)
+    first, second, third, *others = trace.decisions
+    changed = (
+        replace(first, reason=f"[i]why[/i]{hostile}"),
+        second,
+        replace(third, text=f"[b]rewritten[/b]{hostile}"),
+        *others,
+    )
+    thinking = f"[b]step[/b]{hostile}"
+    steps = (Step(0, len(thinking), "prose", "derive"), *trace.steps[1:])
+    trace = replace(trace, thinking=thinking + TEXT[len(thinking) :], steps=steps, decisions=changed)
+    text = printed(trace, width=width)
+    assert "[b]step[/b]" in plain(text).replace("\n", "")
+    assert "[b]rewritten[/b]" in plain(text)
+    assert width == 80 or "[i]why[/i]" in plain(text).replace("\n", "")  # where it is narrow, kept steps say no reason
     assert "\x1b[2J" not in text
     assert "\x1b]" not in text
     assert "\r" not in text

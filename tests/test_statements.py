@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.statements import has_answer, masked, only_states, without_statements
+from transforms.statements import has_answer, masked, only_states, sentences, without_statements
 from transforms.types import Problem
 
 
@@ -68,6 +68,11 @@ from transforms.types import Problem
         ("Answer:28", "28"),
         ("So it takes 28min.", "28"),
         ("x ≈ 28", "28"),
+        ("So it's 28 - the answer.", "28"),
+        ("Option A is correct.", "A"),
+        ("So I could be the answer.", "I"),
+        ("Both F and I are correct.", "I"),
+        ("**Answer: I**", "I"),
     ],
 )
 def test_a_statement(sentence: str, answer: str) -> None:
@@ -141,6 +146,14 @@ def test_a_statement(sentence: str, answer: str) -> None:
         ("So a third of the class is 9.", "9"),
         ("So adding them gives 9.", "9"),
         ("So 5 taken from it and 5! = 120 make 120", "120"),
+        ("area = length * width = 12", "12"),
+        ("Total = price + tax = 108", "108"),
+        ("So profit = revenue − costs = 12", "12"),
+        ("So, speed = distance / time = 6 mph.", "6"),
+        ("Therefore, speed is 6 miles / 1 hour = 6 mph.", "6"),
+        ("A final check of the physics: heavier bodies keep more momentum.", "A"),
+        ("I need to find the correct answer.", "I"),
+        ("Let's check option I's diameters.", "I"),
     ],
 )
 def test_no_statement(sentence: str, answer: str) -> None:
@@ -181,8 +194,42 @@ def test_what_the_question_has_written_out_is_no_derivation() -> None:
 def test_the_reference_counts_where_the_answer_is_written_otherwise() -> None:
     problem = Problem("p", "s", "f", "When does it start?", "2", "math", "")
     text = "So 2 hours is 120 minutes.\nSo at 2:00 pm.\n"
-    assert without_statements(text, "2:00 pm", problem) == "So 2 hours is 120 minutes.\n"
-    assert without_statements("4 - 2 is it.\nSo it is 2.\n", "2 o'clock in the day", problem) == "4 - 2 is it.\n"
+    assert without_statements(text, "2:00 pm", problem, text) == "So 2 hours is 120 minutes.\n"
+    other = "4 - 2 is it.\nSo it is 2.\n"
+    assert without_statements(other, "2 o'clock in the day", problem, other) == "4 - 2 is it.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("So the total is 2 * 5! * 5! = 28,800.\n", "28800"),
+        ("So it is (3 - 1)! \\times 5! \\times 5! \\) = 28800.", "28800"),
+        ("\\[\n7 \\times 20\n= 140\n\\]\n", "140"),
+        ("Seven bags of twenty apples each\nis 140 apples.\n", "140"),
+    ],
+)
+def test_a_derivation_is_not_cut_apart(text: str, answer: str) -> None:
+    assert masked(text, answer) == text
+
+
+def test_a_statement_after_an_exclamation_or_in_its_own_line_is_one() -> None:
+    assert masked("Great! So it is 140.", "140") == "Great! "
+    assert masked("We get 5!\nSo it is 140.", "140") == "We get 5!\n"
+    assert masked("So 7 times 20.\nthe answer is 140", "140") == "So 7 times 20.\n"
+    assert masked("7 × 20\n\nis 140", "140") == "7 × 20\n\n"
+    assert masked("Tags\n<answer>140</answer>", "140") == "Tags\n"
+
+
+@given(st.text(st.sampled_from("a5!.?=+<(\\) \n")))
+def test_sentences_are_the_text(text: str) -> None:
+    assert "".join(sentences(text)) == text
+
+
+def test_all_versions_of_a_thinking_are_masked_by_one_answer() -> None:
+    problem = Problem("p", "s", "f", "When does it start?", "2", "math", "")
+    whole = "2 hours before 4 o'clock.\nSo it is 2.\nSo at 2:00 pm it starts.\n"
+    version = whole[: whole.index("So at")]
+    assert without_statements(version, "2:00 pm", problem, whole) == version
 
 
 @given(st.text(), st.sampled_from(["5", "1,234", "\\frac{1}{2}", "B", "yes", "(", "x^2", ".", "-7.5"]), st.text())

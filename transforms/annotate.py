@@ -114,9 +114,12 @@ def _annotated(trace: SegmentedTrace, config: Config, model: str, wanted: Sequen
     solution, said = "", {}
     if "path" in wanted:
         (exchange,) = _usable((yield [_solution_request(trace, config)]))
-        solution = whole_pairs(exchange.response.text).strip() if isinstance(exchange.response, Completion) else ""
+        solution = _whole(exchange)
     for name, question in QUESTIONS.items():
         if name not in wanted:
+            continue
+        if name == "path" and not solution:
+            said[name] = [Said("")] * len(trace.steps)  # beside nothing, nothing is aside
             continue
         shown = solution if name == "path" else trace.response
         exchanges = _usable((yield list(_requests(trace, question, config, shown))))
@@ -153,7 +156,7 @@ def degenerate(labels: Mapping[str, int]) -> str:
 def windows(num_steps: int, config: Config) -> Iterator[range]:
     """The steps that are shown together."""
     size, move = config.window_steps, config.window_steps - config.overlap_steps
-    for start in range(0, max(num_steps - config.overlap_steps, 1), move):
+    for start in range(0, max(num_steps - config.overlap_steps, min(num_steps, 1)), move):
         yield range(start, min(start + size, num_steps))
 
 
@@ -260,6 +263,13 @@ def _usable(exchanges: list[Exchange]) -> list[Exchange]:
         if isinstance(response, Failure) and response.kind not in UNDECIDED:
             raise UnansweredError(response)
     return exchanges
+
+
+def _whole(exchange: Exchange) -> str:
+    """The teacher's short solution; "" if there is none, or only its beginning."""
+    if not isinstance(exchange.response, Completion) or exchange.response.finish_reason == "length":
+        return ""
+    return whole_pairs(exchange.response.text).strip()
 
 
 def _merged(trace: SegmentedTrace, question: Question, config: Config, exchanges: Sequence[Exchange]) -> list[Said]:

@@ -4,7 +4,8 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
     problem's reference, or where it has none against the answer of the original.
 (b) Support: log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token of the
     answer (`transforms.score`), both without the sentences that only state the answer (`transforms.statements`): else a
-    thinking that keeps its last line would always pass.
+    thinking that keeps its last line would always pass. Where no thinking makes the answer nearly as likely as the original
+    does, the pruned thinking has to be above that (`least_support`).
 (c) If `completions` is above 0: of so many answers that the model gives when it has to answer at once after the pruned
     thinking, without those sentences, the share `min_rate` is right.
 
@@ -159,7 +160,7 @@ def _settled(
     judging: verify.Config,
 ) -> Dialogue[Settled]:
     """The pruned thinking if it holds, else with as few steps given back as bisection finds."""
-    groups, least = restorable_groups(trace), support_before - config.max_loss_nats_per_token
+    groups, least = restorable_groups(trace), least_support(support_before, without, config.max_loss_nats_per_token)
     if groups and not config.completions and without - support_before > config.max_loss_nats_per_token:
         return Settled("gave_up", MISLEADS, _steps(groups), support_before, math.nan, 0)
     first = yield from _check(trace, trace.pruned, support_pruned, least, config, judging)
@@ -190,7 +191,7 @@ def _check(
     """Whether one version of the thinking holds."""
     if not intact(thinking, trace.response):
         return Check("the pruned trace does not parse as training would see it", math.nan, math.nan)
-    if thinking != trace.thinking and math.isnan(support):
+    if thinking != trace.thinking and not (math.isfinite(support) and math.isfinite(least)):
         return Check("how likely the answer is cannot be measured", support, math.nan)
     if support < least:
         return Check("the answer became too unlikely", support, math.nan)
@@ -200,9 +201,19 @@ def _check(
     return Check("too few completions are right" if rate < config.min_rate else "", support, rate)
 
 
+def least_support(before: float, without: float, max_loss: float) -> float:
+    """What a version must reach, in nats per token: `max_loss` below the original, and above no thinking, if the original is.
+
+    The second counts only where no thinking does not make the answer as good as sure by itself.
+    """
+    least = before - max_loss
+    return least if without >= -max_loss else max(least, min(before, math.nextafter(without, math.inf)))
+
+
 def derivation(trace: PrunedTrace, thinking: str) -> str:
-    """The thinking without the sentences that only state the answer."""
-    return without_statements(thinking, final_answer(trace.response, trace.problem), trace.problem)
+    """A version of the thinking without the sentences that only state the answer."""
+    answer = final_answer(trace.response, trace.problem)
+    return without_statements(thinking, answer, trace.problem, trace.thinking)
 
 
 def restorable_groups(trace: PrunedTrace) -> list[tuple[int, ...]]:

@@ -26,7 +26,11 @@ from typing import NamedTuple
 
 from transforms.types import Problem
 
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")  # rough: what it cuts is only looked through
+_END = re.compile(r"(?<=[.!?])\s+|\n")
+_OPERATOR = r"(?:[-+*/×÷·=^>≤≥≈)\]]|<(?![a-z/])|\\(?:times|cdot|div|pm|approx|leq?|geq?|equiv)(?![a-z]))"
+_GOES_ON = re.compile(rf"[ \t&]{{0,20}}{_OPERATOR}[ \t]{{0,4}}[\w(\\$@]")  # a line that begins "= 140"
+_FACTORIAL_GOES_ON = re.compile(rf"\s{{0,4}}(?:{_OPERATOR}|\\[)\]])")  # 5! × 5!
+_WORD_GOES_ON = re.compile(r"[ \t]{0,20}[a-z]{2}")
 
 _SAME = (  # what is written in several ways, one after another
     (re.compile(r"(?<=[\w)])(?:[ \t]\*[ \t]|(?<=[\d)])\*)(?=[\w(])"), " × "),  # every other star is a mark of emphasis
@@ -45,12 +49,11 @@ _NUMBER = re.compile(
     r"(?<![\w.^/])(?<!\d:)(?:(?<![\d)\]}]\s)(?<![)\]}])(?<!(?<![A-Za-z])[A-Za-z]\s)-\s?)?(?:\d{1,40}(?:\.\d{1,40})?|\.\d{1,40})(?:/\d{1,40})?"
     r"(?!\w|\.\d|/\d|:\d|!)"
 )
-_WORD_VALUES = {
-    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
-    "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
-    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000,
-}  # fmt: skip
-WORD_NUMBER = re.compile(rf"\b(?:{'|'.join(_WORD_VALUES)})\b", re.IGNORECASE)
+_WORD_NUMBER = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
+    r"|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand)\b",
+    re.IGNORECASE,
+)
 _MARKER = re.compile(
     r"^\s*(?:[-•>#]\s{0,3})?\(?\d{1,2}[.)]\s+(?=\S)|\b(?:step|case|part|equation|method|way)\s\d{1,3}\b", re.IGNORECASE
 )
@@ -59,6 +62,8 @@ _OPERAND = rf"(?:{_VALUE}|@)"  # "@" stands for the answer
 _WORKING = re.compile(
     rf"{_OPERAND}\s?(?:[+*×÷·]|\\(?:times|cdot|div|pm)(?![a-z])|(?<=\s)-(?=\s)|(?<=[\d@])-(?=[\d@])|\sx\s)\s?-?(?:{_OPERAND}|\\)"
     rf"|{_VALUE}\s?(?:[≈<>≤≥]|\\(?:approx|leq?|geq?|equiv)(?![a-z]))\s?-?(?:{_VALUE}|\\)"
+    r"|[\w)]\s?[×÷·]\s?[\w(]|[A-Za-z)]\s(?:\+|/|\\times|\\cdot|\\div)\s[A-Za-z(\d]|\d\s?[A-Za-z]{1,12}\s/\s\d"  # of words
+    r"|[A-Za-z)]\s-\s[A-Za-z(][^=.!?\n]{0,80}="
     r"|[\d)@]\s?/\s?[\d(@]|[\w)@]\s?\^|[\d)]\s?=|\d[A-Za-z(]|\d!|\\(?:d|t)?frac|\\sqrt|\\lfloor|\\lceil|\\binom|\bmod(?:ulo)?\b"
 )
 _TIMES = re.compile(r"\\times(?![a-z])|\\cdot(?![a-z])|[×·]")
@@ -87,6 +92,9 @@ _CONCLUDES = re.compile(
 _IS = re.compile(r"\b(?:is|are|be|was|gives?|total)\b|=", re.IGNORECASE)
 _CHOOSES = re.compile(r"\b(?:answer|final|option|choice|choose|pick|correct)\b|\\boxed", re.IGNORECASE)
 _CHOICE = re.compile(r"(?:[A-Za-z]|yes|no|true|false)", re.IGNORECASE)
+_VERBS = (
+    r"(?:is|are|as|and|or|because|since|seems|matches|(?:could|might|may|would|must|should) be)\b"  # after an option
+)
 _TOKEN = re.compile(r"\\[A-Za-z]+|\w+|[^\w\s]")
 
 
@@ -98,12 +106,48 @@ class Number(NamedTuple):
     value: Fraction
 
 
-def without_statements(thinking: str, answer: str, problem: Problem) -> str:
-    """The thinking without the sentences that only state the answer: the response's, or the reference if that is nowhere."""
-    said = answer if has_answer(thinking, answer) or problem.answer_kind == "code" else problem.answer
-    return masked(thinking, said, problem.answer_kind, problem.question)
+def without_statements(text: str, answer: str, problem: Problem, thinking: str) -> str:
+    """A version of the thinking without the sentences that only state the answer.
+
+    That is the response's, or the reference if that is nowhere in the `thinking`: one for all versions.
+    """
+    said = answer if problem.answer_kind == "code" or _stands_in(thinking, answer) else problem.answer
+    return masked(text, said, problem.answer_kind, problem.question)
 
 
+@lru_cache(maxsize=256)
+def _stands_in(thinking: str, answer: str) -> bool:
+    return has_answer(thinking, answer)
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The text in lines and sentences, with the space after each; rough, as they are only looked through.
+
+    A line that begins with an operator, or with a small letter where the line before did not end, goes on; so does what
+    stands after a factorial: "5! * 5! = 14,400".
+    """
+    start = 0
+    for found in _END.finditer(text):
+        if not _goes_on(text, found):
+            yield text[start : found.end()]
+            start = found.end()
+    if start < len(text):
+        yield text[start:]
+
+
+def _goes_on(text: str, end: re.Match[str]) -> bool:
+    """Whether what looks like the end of a sentence is none."""
+    before, after = text[end.start() - 1 : end.start()], end.end()
+    if before == "!" and _FACTORIAL_GOES_ON.match(text, after):
+        return bool(re.match(r"[\w)]", text[max(end.start() - 2, 0)]))
+    if "\n" not in end[0] or text.startswith("\n", after) or end[0].count("\n") > 1:
+        return False
+    if _GOES_ON.match(text, after):
+        return not re.match(r"[ \t]*[-+*]\s", text[after : after + 24])  # a list
+    return bool(re.match(r"[\w,]", before)) and bool(_WORD_GOES_ON.match(text, after))
+
+
+@lru_cache(maxsize=1024)  # a dialogue is played again in each round
 def masked(text: str, answer: str, kind: str = "math", question: str = "") -> str:
     """The text without the sentences that only state the answer; of code, without the blocks that are the answer."""
     if not answer.strip():
@@ -111,12 +155,11 @@ def masked(text: str, answer: str, kind: str = "math", question: str = "") -> st
     if kind == "code":
         return _FENCED.sub(lambda block: "" if _same_code(block["body"], answer) else block[0], text)
     in_question, asked = has_answer(question, answer), _compact(question)
-    kept, start = [], 0
-    for end in [*(found.end() for found in SENTENCE_END.finditer(text)), len(text)]:
-        if not only_states(text[start:end], answer, in_question) and not _restates(text[start:end], answer, asked):
-            kept.append(text[start:end])
-        start = end
-    return "".join(kept)
+    return "".join(
+        sentence
+        for sentence in sentences(text)
+        if not only_states(sentence, answer, in_question) and not _restates(sentence, answer, asked)
+    )
 
 
 def _restates(sentence: str, answer: str, asked: str) -> bool:
@@ -155,7 +198,7 @@ def only_states(sentence: str, answer: str, in_question: bool = False) -> bool:
         return False
     if "\\boxed" in sentence:
         return True
-    others = len(list(numbers(rest))) + len(WORD_NUMBER.findall(rest)) + len(_CLOCK.findall(rest))
+    others = len(list(numbers(rest))) + len(_WORD_NUMBER.findall(rest)) + len(_CLOCK.findall(rest))
     return not _RECKONS.search(rest) and (others == 0 or (others == 1 and concludes and not _RELATES.search(rest)))
 
 
@@ -166,7 +209,6 @@ def has_answer(text: str, answer: str) -> bool:
     )
 
 
-@lru_cache(maxsize=100_000)
 def normalised(text: str) -> str:
     """The text with its marks of emphasis and maths taken off, and numbers and fractions written in one way."""
     for pattern, plain in _SAME:
@@ -181,11 +223,6 @@ def numbers(text: str) -> Iterator[Number]:
         if not re.search(r"/0+$", value):
             over, _, under = value.partition("/")
             yield Number(found.start(), found.end(), Fraction(over) / (Fraction(under) if under else 1))
-
-
-def number_of(word: str) -> int:
-    """The value of one of WORD_NUMBER."""
-    return _WORD_VALUES[word.lower()]
 
 
 @lru_cache(maxsize=4096)
@@ -222,6 +259,13 @@ def _pattern(answer: str) -> re.Pattern[str]:
     start = r"(?<![\w.])" if re.match(r"\w", answer) else ""
     end = r"(?!\w|\.\d)" if re.search(r"\w$", answer) else ""
     flags = re.IGNORECASE if len(answer) > 1 and "\\" not in answer else 0
+    if answer in ("A", "I"):  # also words: "A train", "I think", "I'd"
+        chosen = "|".join(
+            rf"(?<={word} )" for word in ("option", "Option", "choice", "Choice", "answer", "Answer", "is", "be")
+        )
+        return re.compile(
+            rf"(?:{chosen}|(?<=\()){answer}(?![\w'’])|{start}{answer}(?![\w'’]|\.\d|\s+(?!{_VERBS})[a-z])"
+        )
     return re.compile(start + r"\s{0,3}".join(map(re.escape, tokens)) + end, flags)
 
 
@@ -239,8 +283,14 @@ _FENCED = re.compile(r"^[ \t]{0,12}```[^\n]*\n(?P<body>.*?)^[ \t]{0,12}```[ \t]*
 
 def _same_code(block: str, answer: str) -> bool:
     """Whether they have the same lines, but for empty ones and for how far all are indented."""
-    return _lines(block) == _lines(answer)
+    return lines(block) == lines(answer)
 
 
-def _lines(code: str) -> list[str]:
+def fenced(text: str) -> list[str]:
+    """What stands in each fenced block of code."""
+    return [block["body"] for block in _FENCED.finditer(text)]
+
+
+def lines(code: str) -> list[str]:
+    """The lines that are not empty, without what all are indented by."""
     return [line.rstrip() for line in textwrap.dedent(code.expandtabs(4)).splitlines() if line.strip()]

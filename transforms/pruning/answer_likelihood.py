@@ -111,7 +111,7 @@ def _likelihoods(given: PruneInput, versions: Sequence[Sequence[int]], masked: b
     answer = final_answer(trace.response, trace.problem)
     for steps in versions:
         text = "".join(texts[step] for step in steps)
-        text = without_statements(text, answer, trace.problem) if masked else text
+        text = without_statements(text, answer, trace.problem, trace.thinking) if masked else text
         asked.append(answer_request(trace.prompt, text, answer, trace.problem.answer_kind))
     exchanges = yield from answers_to(asked)
     return [likelihood(exchange).per_token for exchange in exchanges]

@@ -30,7 +30,7 @@ from transforms.inference.dialogue import Dialogue, answers_to
 from transforms.inference.engine import TokenScores, turn
 from transforms.pruning.base import Budget, Deletion, PruneInput, lowest_first, protected, within_budget
 from transforms.score import final_answer, first_visible, score_step
-from transforms.statements import SENTENCE_END, normalised, numbers, only_states
+from transforms.statements import normalised, numbers, only_states, sentences
 from transforms.types import Action, Decision, SegmentedTrace, Step
 
 VERSION = "3"
@@ -139,8 +139,8 @@ def off_path(given: PruneInput, config: Config) -> set[int]:
 def _aligned(trace: SegmentedTrace, min_shared: float) -> set[int]:
     """The steps that share enough with some sentence of the response. One that only states the answer is no solution."""
     answer = final_answer(trace.response, trace.problem)
-    sentences = [one for one in SENTENCE_END.split(trace.response) if not only_states(one, answer)]
-    anchor = [terms for sentence in sentences if (terms := _terms(sentence))]
+    said = [one for one in sentences(trace.response) if not only_states(one, answer)]
+    anchor = [terms for sentence in said if (terms := _terms(sentence))]
     steps = [_terms(text) for text in trace.texts]
     return {
         number

@@ -7,15 +7,17 @@ Three kinds of steps are protected: the first, the last one that has the final a
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import Field
 
 from transforms.configuration import Config
 from transforms.score import final_answer
-from transforms.statements import has_answer
+from transforms.statements import fenced, has_answer, lines
 from transforms.types import Action, Annotations, Decision, Opinion, Rewrite, SegmentedTrace, StepScore, TraceScores
+
+QUOTED = "code that the response quotes"
 
 
 class PruneInput(NamedTuple):
@@ -110,17 +112,18 @@ def shortfall(given: PruneInput, decisions: Sequence[Decision], config: Config) 
         return ""
     kept = sum(given.step_scores()[one.step].num_tokens for one in decisions if one.action == Action.KEEP)
     budget = config.of(given.num_tokens)
-    return f"{kept} tokens stay where {budget} may: those of protected steps" if kept > budget else ""
+    if kept <= budget:
+        return ""
+    reasons = dict.fromkeys(one.reason for one in decisions if one.action == Action.KEEP)
+    spared = set(reasons) <= set(protected(given.trace).values())
+    return f"{kept} tokens stay where {budget} may: {'those of protected steps' if spared else '; '.join(reasons)}"
 
 
 def protected(trace: SegmentedTrace) -> dict[int, str]:
     """The steps that no ranking may delete, and why."""
     texts = trace.texts
-    spared = {
-        number: "code that the response quotes"
-        for number, (step, text) in enumerate(zip(trace.steps, texts, strict=True))
-        if step.kind == "code" and (body := _body(text)) and body in trace.response
-    }
+    quoted = _quotes(trace.response)
+    spared = {number: QUOTED for number, text in enumerate(texts) if quoted(text)}
     if (last := _last_with(final_answer(trace.response, trace.problem), texts)) is not None:
         spared[last] = "has the final answer"
     if texts:
@@ -135,7 +138,14 @@ def _last_with(answer: str, texts: Sequence[str]) -> int | None:
     return next((number for number in reversed(range(len(texts))) if has_answer(texts[number], answer)), None)
 
 
-def _body(code: str) -> str:
-    """What is between a fence's first line and its last."""
-    lines = code.strip().splitlines()
-    return "\n".join(lines[1:-1] if len(lines) > 2 else []).strip()
+def _quotes(response: str) -> Callable[[str], bool]:
+    """Whether the response has the lines of a fenced block of code of a step, one after another, however far indented."""
+    places = [_lined(response), *map(_lined, fenced(response))]
+    return lambda text: any(
+        body != "\n\n" and any(body in place for place in places) for body in map(_lined, fenced(text))
+    )
+
+
+def _lined(code: str) -> str:
+    """Its lines, each between two ends of lines."""
+    return "\n" + "\n".join(line.strip() for line in lines(code)) + "\n"

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
 
 from pydantic import Field
+from text_to_num import alpha2digit
 
 from transforms.configuration import Config as BaseConfig
 from transforms.pruning.base import PruneInput, protected
-from transforms.statements import WORD_NUMBER, normalised, number_of, numbers
+from transforms.statements import normalised, numbers
 from transforms.types import Action, Decision, Opinion, Rewrite
 
-VERSION = "2"
+VERSION = "3"
 NEEDS = frozenset({"actions"})
 
 _FORMULA = re.compile(
@@ -33,6 +37,8 @@ _SIDE = r"(?:(?=[\w.()]{0,39}\d)[\w.()]{1,40}|\(?[^\W\d]{1,2}(?:\(\w{1,2}\))?\)?
 _PLAIN = re.compile(rf"(?<![\w-]){_SIDE}(?:[ \t]{{0,2}}[-−+*/×÷·^=<>][ \t]{{0,2}}[-−]?{_SIDE}){{1,40}}(?![\w-])")
 # "5x", "12:30", "20k", "3rd"
 _ATTACHED = re.compile(r"(?<![\w.])\d[\d.,:]{0,40}(?:[^\W\d_]\w{0,40}|(?<=\d:\d\d)(?!\w))")
+_ANY_NUMBER = re.compile(r"-?\d[\w.,:/]*")
+_VULGAR = re.compile("[¼-¾⅐-⅞]")
 _MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
 
 
@@ -79,14 +85,16 @@ def why_not(original: str, rewrite: Rewrite, later: Sequence[str]) -> str:
     had, said, used = terms(original), terms(rewrite.text), {term for text in later for term in terms(text)}
     if lost := [term for term in had if term in used and term not in said]:
         return f"without {lost[0]}"
-    new = [term for term in said if term not in had and re.fullmatch(r"-?\d[\w.,:/]*", term)]
+    as_word = not re.search(r"\b1\b", rewrite.text)  # "one" may be no number
+    new = [term for term in said if term not in had and _ANY_NUMBER.fullmatch(term) and not (term == "1" and as_word)]
     return f"with {new[0]}, which was not there" if new else ""
 
 
+@lru_cache(maxsize=4096)
 def terms(text: str) -> list[str]:
     """Numbers by value, and formulas without their spaces, each once: "\\(x = 5\\) of 1,200" → ["x=5", "5", "1200"].
 
-    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15". Numbers may be words ("three"); with something
+    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15". Numbers may be words ("twenty-five") or one sign (⅓); with something
     attached ("12:30", "5x", "20k") they are as they are written.
     """
     found: dict[str, None] = {}
@@ -96,12 +104,17 @@ def terms(text: str) -> list[str]:
             found["".join(formula.split())] = None
     for match in _PLAIN.finditer(text):
         found["".join(match[0].replace("−", "-").split()).strip(".()")] = None
-    plain = normalised(text)
-    for value in (*(number.value for number in numbers(plain)), *map(number_of, WORD_NUMBER.findall(plain))):
-        found[str(value)] = None
+    plain = normalised(_VULGAR.sub(_in_digits, alpha2digit(text, "en", threshold=0)))
+    for number in numbers(plain):
+        found[str(number.value)] = None
     for attached in _ATTACHED.findall(plain):
         found[attached.lower()] = None
     return list(found)
+
+
+def _in_digits(sign: re.Match[str]) -> str:
+    """⅓ as 1/3."""
+    return f" {Fraction(unicodedata.numeric(sign[0])).limit_denominator(1000)} "
 
 
 def _named(action: str, opinion: Opinion) -> str:

@@ -6,6 +6,8 @@ right-hand side of an "=", or the number at the end of a clause that says so ("s
 number that merely stands there, is weighed ("if it were 17"), or is given by the question does not count. With `solutions: 2` the second such step that comes after a
 step without the answer ends it, i.e. the second derivation. A trace that never reaches the answer is
 kept whole, and so is one whose answer is code. Without a reference it is the trace's own answer that is reached.
+Of what comes later only code that the response quotes stays. The step that states the answer again goes, too, unless
+`keep_conclusion` says so: the response states it.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ import re
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
-from transforms.pruning.base import PruneInput
-from transforms.statements import SENTENCE_END
+from transforms.pruning.base import QUOTED, PruneInput, protected
+from transforms.statements import sentences
 from transforms.types import Action, Decision, Problem
 from transforms.verify import checkable, is_correct
 from transforms.verify.extract import final_answer
 
-VERSION = "1"
+VERSION = "2"
 NEEDS: frozenset[str] = frozenset()
 
 _MAX_CANDIDATES = 20  # conclusions judged in one step; the last ones, where conclusions stand
@@ -39,7 +41,8 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _WEIGHS = re.compile(
-    r"\b(?:if|maybe|perhaps|suppose|assum\w+|try|guess|might|could|option|would|not|wrong|cannot|isn't)\b|\?",
+    r"\b(?:if|maybe|perhaps|suppose|assum\w+|try|guess|might|could|option|would|not|wrong|cannot|contradict\w*|fails?"
+    r"|(?:is|are|was|do|does|did|ca|could)n['’]t|let (?!me\b|us\b))\b|\?",
     re.IGNORECASE,
 )
 
@@ -59,6 +62,7 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     problem = checkable(trace.problem, trace.response)
     end = _last_needed(texts, problem, config)
     last = len(texts) - 1
+    spared = {step: why for step, why in protected(trace).items() if why == QUOTED}
     decisions = []
     for number, text in enumerate(texts):
         if end is None:
@@ -67,6 +71,8 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
             decisions.append(
                 Decision(number, Action.KEEP, "reaches the answer" if number == end else "before the answer")
             )
+        elif number in spared:
+            decisions.append(Decision(number, Action.KEEP, spared[number]))
         elif number == last and config.keep_conclusion and reaches(text, problem, config.deadline_seconds):
             decisions.append(Decision(number, Action.KEEP, "conclusion"))
         else:
@@ -102,7 +108,7 @@ def conclusions(text: str, question: str) -> list[str]:
     given = {number.replace(",", "") for number in _NUMBER.findall(question)}
     boxed = final_answer(text)
     found = []
-    for sentence in SENTENCE_END.split(text):
+    for sentence in sentences(text):
         if not _WEIGHS.search(sentence):
             patterns = (_EQUALS, _SAYS) if _CUE.search(sentence) else (_EQUALS,)
             found += [match["value"] for pattern in patterns for match in pattern.finditer(sentence)]
