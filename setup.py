@@ -41,6 +41,7 @@ EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
     "dev": [
         "hypothesis>=6.150,<7",
+        "matplotlib>=3.11,<4",  # for bench/methods.py --picture
         "mypy>=2.4,<3",
         "pytest>=9.2,<10",
         "pytest-timeout>=2.4,<3",

@@ -211,6 +211,15 @@ class Params(Config):
             raise combination(
                 "filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)"
             )
+        if (
+            "drp" in self.prune.methods
+            and self.annotate.opinions == "structured"
+            and self.prune.option("drp").min_margin_nats
+        ):
+            raise combination(
+                "prune.options.drp.min_margin_nats",
+                "is not read, as annotate.opinions = structured gives no scores; with annotate.opinions: likelihood it is",
+            )
         if self.score.tokens == "first" and "entropies" in self.prune.needs:
             (name, *_) = (name for name in self.prune.methods if "entropies" in needs(name, self.prune.option(name)))
             raise combination("score.tokens", f"leaves out the entropies that {name} needs; must be all")

@@ -14,6 +14,7 @@ import apache_beam as beam
 
 from pipeline import runner
 from pipeline.config import Params, section
+from pipeline.freshness import refuse_stale
 from pipeline.paths import FOLDERS, Paths
 from transforms import annotate, emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
 from transforms.errors import InputError
@@ -293,6 +294,7 @@ def _plan(
     given = {name: StageFolder(context.paths.stage(name)) for name in reads}
     looked_into = {name: StageFolder(context.paths.stage(name)) for name in beside}
     made_from = lineage(given | looked_into)  # before parts are paired: those of different runs may differ in number
+    refuse_stale(given | looked_into, context.paths)
     paths = list(zip(*(one.part_paths() for one in given.values()), strict=True))
     return Plan(
         stage=stage,

@@ -22,6 +22,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import breakdown
 from pipeline.config import Params, section
+from pipeline.freshness import refuse_stale
 from pipeline.paths import Paths
 from transforms import storage
 from transforms.difficulty import SAMPLES, failed_samples
@@ -36,12 +37,14 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes the files, prints the summary, returns the metrics.
 
     Raises:
-        InputError: a stage has not finished, or two of them belong to different runs.
+        InputError: a stage has not finished, two of them belong to different runs, or one was made from what is no longer there.
     """
     names = ["problems", "traces", "verdicts", "kept", *(f"shards/{name}" for name in params.emit.formats)]
     names += [f"rechecked/{name}" for name in params.prune.methods]
     names += ["annotations"] * bool(params.prune.opinions)
-    inputs = lineage({name: StageFolder(paths.stage(name)) for name in names})
+    given = {name: StageFolder(paths.stage(name)) for name in names}
+    inputs = lineage(given)
+    refuse_stale(given, paths)
     rechecked = {method: StageFolder(paths.stage("rechecked", method)) for method in params.prune.methods}
     verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))
     metrics = measure(params, paths, rechecked, verdicts)

@@ -19,11 +19,12 @@ from rich.text import Text
 from pipeline.config import Params
 from pipeline.paths import Paths
 from transforms.errors import InputError
-from transforms.folders import StageFolder, find_row, lineage
+from transforms.folders import StageFolder, find_row, is_changed, lineage
 from transforms.types import Action, Decision, Drop, KeptTrace, PrunedTrace, RecheckedTrace, StepScore, TraceScores
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 MARKS = {Action.KEEP: "", Action.DELETE: "−", Action.REWRITE: "≈", Action.MERGE: "≈"}
+_PLAIN = ("within the budget", "keep", "before the answer")  # kept for no reason of its own
 MAX_IDS = 50
 WIDE = 110  # columns of a terminal that holds all of the table
 Row = TypeVar("Row")
@@ -43,7 +44,8 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
         if dropped := _dropped(paths, method, trace_id):
             raise InputError(dropped)
         known = [found for (found,) in folder.columns("id")]
-        near = difflib.get_close_matches(trace_id, known, n=3) or known[:3]
+        begun = [found for found in known if found.startswith(trace_id)]
+        near = begun[:3] or difflib.get_close_matches(trace_id, known, n=3) or known[:3]
         raise InputError(f"{folder.path} has no trace {trace_id!r}; it has for example {clean(', '.join(near))}")
     given = {f"pruned/{method}": folder}
     rechecked = _beside(RecheckedTrace, given, paths.stage("rechecked", method), trace_id)
@@ -84,7 +86,7 @@ def page(
             ranked = number_of(decision.score)
             table.add_row(mark, number, step.role, number_of(first), number_of(mean), ranked, text, Text(why))
         else:
-            said = Text.assemble(text, "\n", (why, "italic")) if mark else text
+            said = Text.assemble(text, "\n", (why, "italic")) if mark or why not in _PLAIN else text
             table.add_row(mark, number, number_of(decision.score), said)
     problem = pruned.problem
     about = [
@@ -95,9 +97,13 @@ def page(
     made_by = f"  {pruned.method} {pruned.method_version}, {pruned.model}{f'; {state}' if state else ''}\n"
     head = Text.assemble((clean(pruned.id), "bold"), clean(made_by), clean("\n".join(about)), "\n")
     surprisals = "first, mean: surprisal of the step's first token and of all, nats/token; " if is_wide else ""
-    legend = (
-        f"− deleted, ≈ rewritten, + given back; {surprisals}score: by what {pruned.method} ranks, the lowest go first"
+    has_scores = any(not math.isnan(decision.score) for decision in pruned.decisions)
+    ranks = (
+        f"score: by what {pruned.method} ranks, the lowest go first"
+        if has_scores
+        else f"{pruned.method} gives no scores"
     )
+    legend = f"− deleted, ≈ rewritten, + given back; {surprisals}{ranks}"
     return Group(head, table, Text(clean(pruned.response.strip())), Text(f"\n{legend}", "dim"))
 
 
@@ -112,7 +118,7 @@ def ids(folder: StageFolder, incomplete: str) -> list[str]:
 
 def clean(text: str) -> str:
     """The text without characters that move the cursor, colour what follows, or turn the direction of writing."""
-    return _CONTROL.sub("�", text)
+    return _CONTROL.sub("�", text.replace("\r\n", "\n"))
 
 
 def number_of(value: float) -> str:
@@ -148,12 +154,17 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
 
 
 def _chosen(paths: Paths, trace_id: str) -> str | None:
-    """The method whose version `filter` kept, or "" for none; None where it has not run."""
+    """The method whose version `filter` kept, or "" for none; None where it has not run since."""
     kept = StageFolder(paths.stage("kept"))
     if kept.manifest() is None:
         return None
     row = find_row(KeptTrace, kept.part_paths(), trace_id)
-    return row.method if row else ""
+    if row is None:
+        return ""
+    pruned = StageFolder(paths.stage("pruned", row.method))
+    return (
+        None if is_changed(pruned, kept.finished_manifest()["inputs"].get(f"pruned/{row.method}", "")) else row.method
+    )
 
 
 def _dropped(paths: Paths, method: str, trace_id: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import Params
+from pipeline.freshness import freshness
 from pipeline.paths import FOLDERS, MATRIX, TALLIED, Paths
 from pipeline.report import METRICS, summary
 from transforms import storage
@@ -69,7 +70,7 @@ def _state(folder: StageFolder, paths: Paths, tallied: str) -> tuple[str, str, s
     counts = manifest["rows"]
     values = folder.counts(tallied) if tallied else {}
     rows = [f"{counts['read']} → {counts['kept']}", *_lines(values)]
-    return _freshness(manifest, paths), "\n".join(rows), "\n".join(_lines(counts["dropped"]))
+    return freshness(manifest, paths), "\n".join(rows), "\n".join(_lines(counts["dropped"]))
 
 
 def _lines(counts: dict[str, int]) -> list[str]:
@@ -77,16 +78,7 @@ def _lines(counts: dict[str, int]) -> list[str]:
 
 
 def _report_state(manifest: str, paths: Paths) -> str:
-    return _freshness(json.loads(storage.read_bytes(manifest)), paths) if storage.exists(manifest) else "not run"
-
-
-def _freshness(manifest: dict[str, Any], paths: Paths) -> str:
-    """Whether what the folder was made from is still what is there."""
-    for name, content in manifest["inputs"].items():
-        source = StageFolder(paths.stage(name))
-        if name != "sources" and (source.manifest() is None or source.content() != content):
-            return f"stale: {name} changed"
-    return "done"
+    return freshness(json.loads(storage.read_bytes(manifest)), paths) if storage.exists(manifest) else "not run"
 
 
 def _log(path: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,24 @@ def test_rows_of_different_runs_are_not_joined(fake_params: Path, tmp_path: Path
     states = {row[0]: row[1] for row in status_rows(params, paths)}
     assert states["verify"] == "done"
     assert states["segment"].startswith("stale: ")
+
+
+def test_what_was_made_from_something_older_is_refused(fake_params: Path, tmp_path: Path) -> None:
+    params, paths = load(str(fake_params)), Paths(str(tmp_path / "data"))
+    for stage in STAGES:
+        run_stage(stage, Context(params, paths))
+    changed = load(str(fake_params), ["prune.options.first_correct={keep_conclusion: true}"])
+    run_stage("prune", Context(changed, paths), "first_correct")
+    for stage in ("filter", "report"):
+        with pytest.raises(
+            InputError,
+            match=r"made from an earlier .*pruned.first_correct: run `python -m pipeline recheck --method first_correct`",
+        ):
+            run_stage(stage, Context(changed, paths, force=True))
+    for stage in ("recheck", "filter", "emit", "report"):
+        run_stage(stage, Context(changed, paths))
+    shutil.rmtree(paths.stage("pruned"))  # what is gone is not missed
+    run_stage("filter", Context(changed, paths, force=True))
 
 
 def not_ignoring_interrupts() -> None:

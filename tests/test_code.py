@@ -315,13 +315,13 @@ def test_names_are_seen_as_python_sees_them() -> None:
 
 @pytest.fixture
 def left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fails where a process with this test's mark in its environment or arguments outlives the test by 2 s."""
+    """Fails where a process with this test's mark in its environment or arguments outlives the test by 10 s."""
     mark = uuid.uuid4().hex
     monkeypatch.setattr(sandbox, "_ENVIRONMENT", sandbox._ENVIRONMENT | {"MARK": mark})
     monkeypatch.setattr(sandbox, "WALL_SLACK_SECONDS", 3.0)
     monkeypatch.setenv("SECRET", SECRET)
     yield
-    end = time.monotonic() + 2
+    end = time.monotonic() + 10
     while (left := marked(mark)) and time.monotonic() < end:
         time.sleep(0.02)
     assert not left

@@ -181,6 +181,15 @@ def test_a_vote_that_could_never_be_decided_is_refused_only_where_one_is_needed(
         load(str(REPO / "params.yaml"), [*few, "ingest.sources=[{kind: jsonl, path: x, fields: {answer: null}}]"])
 
 
+def test_a_margin_is_refused_where_opinions_have_no_scores() -> None:
+    margin = ["prune.options.drp.min_margin_nats=0.5", "prune.methods=[keep_all, drp]", "filter.method=keep_all"]
+    with pytest.raises(
+        ConfigError, match=r"min_margin_nats = 0\.5: is not read, as annotate\.opinions = structured gives no"
+    ):
+        load(str(REPO / "params.yaml"), margin)
+    load(str(REPO / "params.yaml"), ["prune.options.drp.min_margin_nats=0.5"])  # drp is not run
+
+
 def test_first_tokens_only_leave_no_entropies_to_rank_by() -> None:
     first = ["score.tokens=first", "filter.method=keep_all"]
     assert load(str(REPO / "params.yaml"), [*first, "prune.methods=[keep_all, asap]"]).score.tokens == "first"

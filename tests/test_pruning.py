@@ -286,6 +286,10 @@ def test_first_correct(text: str, config: Config, kept: str) -> None:
         ("so r = 45", "4*r - 45 = 135", ["45"]),
         ("r = 45", "Let r = 45.", []),
         ("Let me see: 2 + 3 = 5", "", ["5"]),
+        ("So the answer is **460**.", "", ["460"]),
+        ("So her total should be $460.", "", ["460"]),
+        ("So that's 460.", "", ["460"]),
+        ("So that is 460 * 2", "", []),
         ("Step 3: add them, which is \\( 6 + 27 = 33 \\).", "", ["33"]),
         ("\\(q = 36\\)", "", ["36"]),
     ],
@@ -647,6 +651,9 @@ def test_the_gain_of_a_step_is_how_much_likelier_than_ever_the_answer_is_after_i
     assert asked == list(range(8))  # one round
     assert kept_steps(left(0.45)) == [0, 3, 6]
     assert kept_steps(left(0.6)) == [0, 3, 5, 6]  # the last gain is that of the last step
+    reasons = [one.reason for one in left(0.2).decisions]
+    assert reasons[1] == "the answer is no likelier after it"
+    assert reasons[3] == "makes the answer likelier by less than others"  # it goes for the budget alone
     after[7] = -0.6
     assert kept_steps(left(0.6)) == [0, 2, 3, 6]  # after the last gain nothing is needed; before it the nearest stay
     assert left(0.2).shortfall

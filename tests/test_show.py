@@ -95,6 +95,20 @@ def test_model_text_cannot_rewrite_the_terminal(width: int) -> None:
     assert "\u202e" not in text
     assert "[red]x[/red]" in text
     assert clean("a\tb\nc") == "a\tb\nc"
+    assert clean("a\r\nb\rc") == "a\nb�c"
+
+
+def test_a_narrow_terminal_says_why_steps_of_their_own_reason_stay() -> None:
+    values = pruned()
+    second = replace(values["decisions"][1], action="keep", reason="has the final answer")
+    third = replace(
+        values["decisions"][2], action="keep", reason="compress: kept, as the rewrite is without 4", text=""
+    )
+    fourth = replace(values["decisions"][3], action="keep", reason="within the budget")
+    values["decisions"] = (values["decisions"][0], second, third, fourth, values["decisions"][4])
+    text = plain(printed(rechecked("p/0", "passed", **values), width=80))
+    assert all(why in text for why in ("the first step", "has the final answer", "without 4"))
+    assert "within the budget" not in text
 
 
 def test_show(pipeline: Run, tmp_path: Path) -> None:
@@ -113,9 +127,12 @@ def test_show(pipeline: Run, tmp_path: Path) -> None:
     assert "the version that filter kept" in chosen.stdout
     assert "filter kept that of" in pipeline("show", "chain_sum-000000/0", "--method", "keep_all").stdout
     pipeline("prune", "--method", "first_correct", "--set", "prune.options.first_correct={keep_conclusion: true}")
-    assert (
-        "not re-checked yet, or not since" in pipeline("show", "chain_sum-000000/0", "--method", "first_correct").stdout
-    )
+    again = pipeline("show", "chain_sum-000000/0", "--method", "first_correct").stdout
+    assert "not re-checked yet, or not since" in again
+    assert "filter kept" not in again
+    assert "first_correct gives no scores" in again
+    near = pipeline("show", "chain_sum-000000")
+    assert (near.returncode, "it has for example chain_sum-000000/0" in near.stderr) == (1, True)
     for stage in ("segment", "score"):
         pipeline(stage, "--set", "segment.unit=sentence")  # prune is of the steps before
     assert pipeline("show", "chain_sum-000000/0", "--method", "first_correct").returncode == 0

@@ -39,7 +39,10 @@ def unknown_key(key: str, allowed: list[str]) -> PydanticCustomError:
 def refuse_unread(config: BaseModel, method: str, names: Iterable[str], because: str) -> None:
     """Raises the error for the first of these options of a pruning method that is given though nothing reads it."""
     for name in sorted(config.model_fields_set.intersection(names)):
-        raise combination(f"prune.options.{method}.{name}", f"is not read, as {because}")
+        raise combination(
+            f"prune.options.{method}.{name}",
+            f"is not read, as {because}; to leave it out, replace all options: --set 'prune.options.{method}={{…}}'",
+        )
 
 
 def combination(key: str, message: str) -> PydanticCustomError:

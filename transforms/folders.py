@@ -289,6 +289,11 @@ def lineage(given: dict[str, StageFolder]) -> dict[str, str]:
     return found
 
 
+def is_changed(folder: StageFolder, content: str) -> bool:
+    """Whether there is something else in a finished folder than `content`."""
+    return folder.manifest() is not None and folder.content() != content
+
+
 def read_part(record: type[Record], path: str) -> Iterator[Record]:
     """The rows of one part.
 

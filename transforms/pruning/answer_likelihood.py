@@ -15,6 +15,7 @@ the thinking is read without the sentences that only state the answer, as in the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Literal
 
@@ -102,7 +103,16 @@ def _by_gain(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
     last = max((step for step in steps if gains[step] > 0), default=-1)
     order = sorted(steps, key=lambda step: (gains[step], step <= last, step if step <= last else -step))
     ranked = [Deletion(step, gains[step]) for step in order]
-    return within_budget(given, ranked, config.of(given.num_tokens), "the answer is no likelier after it")
+    decided = within_budget(given, ranked, config.of(given.num_tokens), "the answer is no likelier after it")
+    return [
+        replace(one, reason="makes the answer likelier by less than others") if _is_weighed(one) else one
+        for one in decided
+    ]
+
+
+def _is_weighed(decision: Decision) -> bool:
+    """Whether it goes only for the budget."""
+    return decision.action == Action.DELETE and decision.score > 0
 
 
 def _likelihoods(given: PruneInput, versions: Sequence[Sequence[int]], masked: bool) -> Dialogue[list[float]]:

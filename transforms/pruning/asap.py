@@ -116,7 +116,9 @@ def _decided(
     given: PruneInput, off: set[int], order: Sequence[Deletion], surprisals: Sequence[float], config: Config
 ) -> list[Decision]:
     gone = sum(given.step_scores()[step].num_tokens for step in off)
-    decided = within_budget(given, order, config.of(given.num_tokens) + gone, "its first token surprises little")
+    decided = within_budget(
+        given, order, config.of(given.num_tokens) + gone, "its first token surprises less than others"
+    )
     return [
         Decision(decision.step, Action.DELETE, "off the anchor's path", surprisal)
         if decision.step in off

@@ -30,12 +30,14 @@ _MAX_CANDIDATES = 20  # conclusions judged in one step; the last ones, where con
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
 _VALUE = (  # "= 3 + 4", "= 5x" and "= 5 1/2" conclude nothing yet
     r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))"
-    r"(?![A-Za-z(^!:%]|\s*[-+*/×÷^]|\s+(?:\d|mod\b)|\s*\\(?:times|div|cdot|sqrt|[dt]?frac|pi|%))"
+    r"(?![A-Za-z(^!:%]|\s*(?:[-+/×÷^]|\*(?!\*))|\s+(?:\d|mod\b)|\s*\\(?:times|div|cdot|sqrt|[dt]?frac|pi|%))"
 )
 _WRAPPED = r"(?:\\text\{|[$€£*({\s\\])*+"  # possessive, as the text is a model's: no backtracking
 _EQUALS = re.compile(rf"(?:=|≈|\bequals\b){_WRAPPED}{_VALUE}")
 _VARIABLE_IS = re.compile(rf"(?<![A-Za-z0-9*+/-])(?P<name>[A-Za-z])\s*=\s*{_VALUE}")
-_SAYS = re.compile(rf"(?:\bis\b|\bare\b|\bgets?\b|\bgives\b|\bhave\b|\bhas\b|:){_WRAPPED}{_VALUE}")
+_SAYS = re.compile(
+    rf"(?:\bis\b|\bare\b|\bbe\b|\b(?:that|it)['’]s\b|\bgets?\b|\bgives\b|\bhave\b|\bhas\b|:){_WRAPPED}{_VALUE}"
+)
 _CUE = re.compile(
     r"\b(?:so|thus|therefore|hence|answer|result|total|sum|product|difference|quotient|value|solution|gives|left|remain\w*)\b",
     re.IGNORECASE,
