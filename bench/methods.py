@@ -22,6 +22,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -297,7 +298,8 @@ def draw(table: dict[str, Any], names: Sequence[str], num_traces: int, path: str
     for label, style in (("original", "--"), ("no thinking", ":")):
         axes.axhline(table[label]["masked"]["percent"], color="grey", linestyle=style, label=label)
     for name in names:
-        rows = sorted((row for key, row in table.items() if key.startswith(name)), key=lambda row: row["tokens_kept"])
+        rows = [row for key, row in table.items() if re.fullmatch(rf"{re.escape(name)}(?: [\d.]+)?", key)]
+        rows.sort(key=lambda row: row["tokens_kept"])
         shares = [row["masked"] for row in rows]
         right = [share["percent"] for share in shares]
         errors = [[abs(share["percent"] - share["wilson"][end]) for share in shares] for end in (0, 1)]
