@@ -16,35 +16,37 @@ import regex
 
 Span = tuple[int, int]
 
+# Groups that give nothing back, (…)*+, are the module regex's: those of re are wrong before Python 3.11.5.
+
 # A fence at the start of a line, in a list too; the tokens of display maths; and what opens none: \\ of \\[2pt], \$ of
 # $5\$$, inline code, and inline maths, whose dollars have no space inside and no digit behind: $a$$b$, but not $5 and $$x$$.
-_TOKEN = re.compile(
+_TOKEN = regex.compile(
     r"^(?P<lead>(?:[-*+][ \t]|\d{1,9}[.)][ \t]|>|[ \t])*+)(?P<fence>`{3,}+(?![^\n]*`)|~{3,}+)"
     r"|\\\\|\\\$|`[^`\n]{1,200}`|\$(?![\s$])[^$\n]{0,200}(?<![\s\\])\$(?!\d)"
     r"|(?P<math>\\\[|\\\]|\$\$|\\(?:begin|end)[ \t]{0,4}\{[^{}\n]{1,100}\})",
-    re.MULTILINE,
+    regex.MULTILINE,
 )
 _IN_A_LIST = re.compile(r"[-*+\d]")
 _DEEPER = 4  # columns more than the opening fence that make a fence code
 _REST_IS_BLANK = re.compile(r"[^\S\n]*+(?:\n|\Z)")
 _CLOSERS = {"\\[": "\\]", "$$": "$$"}
-_DELIMITER_ROW = re.compile(  # |---|:-:| below a table's header
-    r"^(?:[^\S\n]|>)*+\|?[^\S\n]*+:?-++:?[^\S\n]*+(?:\|[^\S\n]*+:?-++:?[^\S\n]*+)*+\|?[^\S\n]*+$", re.MULTILINE
+_DELIMITER_ROW = regex.compile(  # |---|:-:| below a table's header
+    r"^(?:[^\S\n]|>)*+\|?[^\S\n]*+:?-++:?[^\S\n]*+(?:\|[^\S\n]*+:?-++:?[^\S\n]*+)*+\|?[^\S\n]*+$", regex.MULTILINE
 )
-_PIPED_LINES = re.compile(r"^(?:[^\S\n]|>)*+\|[^\n]*+(?:\n(?:[^\S\n]|>)*+\|[^\n]*+)++", re.MULTILINE)
+_PIPED_LINES = regex.compile(r"^(?:[^\S\n]|>)*+\|[^\n]*+(?:\n(?:[^\S\n]|>)*+\|[^\n]*+)++", regex.MULTILINE)
 _MARKER = (  # - • ① 1️⃣ 1. 1.1. (iv) [a] **1.** __1.__ #1. 1\.
     r"(?:[-*+•●◦▪‣·–—①-⑳]|\d\ufe0f?\u20e3"
     r"|(?:\*\*?|__?|#)?[(\[]?(?:\d{1,9}(?:\.\d{1,3})*+|[a-zA-Z]|[ivx]{1,5})\\?[.)\]](?:\*\*?|__?)?)[^\S\n]"
 )
-_LIST_ITEM = re.compile(rf"^(?:[^\S\n]|>)*+{_MARKER}[^\n]*+", re.MULTILINE)
-_INLINE_TOKEN = re.compile(r"\\\\|(?P<open>\\\()|(?P<close>\\\))|\n")
+_LIST_ITEM = regex.compile(rf"^(?:[^\S\n]|>)*+{_MARKER}[^\n]*+", regex.MULTILINE)
+_INLINE_TOKEN = regex.compile(r"\\\\|(?P<open>\\\()|(?P<close>\\\))|\n")
 # Flags by themselves, with what extends them: \X looks back at all of a run of them.
 _GRAPHEME = regex.compile(r"[\U0001f1e6-\U0001f1ff]{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X")
 _KINDS = (
     ("code", re.compile(r"[\s>]*+(?:`{3,}(?![^\n]*`)|~{3,})")),
     ("display_math", re.compile(r"\s*+(?:\\\[|\$\$|\\begin[ \t]{0,4}\{)")),
-    ("table", re.compile(r"[\s>]*+(?:\||[^\n|]{1,200}\|[^\n]{0,800}\n(?:[^\S\n]|>)*+\|?[^\S\n]*+:?-+:?[^\S\n]*\|)")),
-    ("list", re.compile(rf"[\s>]*+{_MARKER}")),
+    ("table", regex.compile(r"[\s>]*+(?:\||[^\n|]{1,200}\|[^\n]{0,800}\n(?:[^\S\n]|>)*+\|?[^\S\n]*+:?-+:?[^\S\n]*\|)")),
+    ("list", regex.compile(rf"[\s>]*+{_MARKER}")),
 )
 
 

@@ -32,7 +32,7 @@ from transforms.types import Drop, DropReason, SegmentedTrace, Step, Trace
 
 Unit = Literal["paragraph", "sentence", "cue", "confidence"]
 
-_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*+\n)++")
+_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*+\n)+")
 _VISIBLE = re.compile(r"\S")
 _NEW_LINE = re.compile(r"\n\s*+")
 _DISPLAY_MATHS = ("\\[", "\\]", "$$")  # a line of it goes on with the sentence

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 
+import regex
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
@@ -32,10 +33,10 @@ _VALUE = (  # "= 3 + 4", "= 5x" and "= 5 1/2" conclude nothing yet
     r"(?>(?P<value>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?))"
     r"(?![A-Za-z(^!:%]|\s*(?:[-+/×÷^]|\*(?!\*))|\s+(?:\d|mod\b)|\s*\\(?:times|div|cdot|sqrt|[dt]?frac|pi|%))"
 )
-_WRAPPED = r"(?:\\text\{|[$€£*({\s\\])*+"  # possessive, as the text is a model's: no backtracking
-_EQUALS = re.compile(rf"(?:=|≈|\bequals\b){_WRAPPED}{_VALUE}")
-_VARIABLE_IS = re.compile(rf"(?<![A-Za-z0-9*+/-])(?P<name>[A-Za-z])\s*=\s*{_VALUE}")
-_SAYS = re.compile(
+_WRAPPED = r"(?:\\text\{|[$€£*({\s\\])*+"  # possessive, as the text is a model's: no backtracking; re's are wrong before Python 3.11.5
+_EQUALS = regex.compile(rf"(?:=|≈|\bequals\b){_WRAPPED}{_VALUE}")
+_VARIABLE_IS = regex.compile(rf"(?<![A-Za-z0-9*+/-])(?P<name>[A-Za-z])\s*=\s*{_VALUE}")
+_SAYS = regex.compile(
     rf"(?:\bis\b|\bare\b|\bbe\b|\b(?:that|it)['’]s\b|\bgets?\b|\bgives\b|\bhave\b|\bhas\b|:){_WRAPPED}{_VALUE}"
 )
 _CUE = re.compile(
