@@ -341,7 +341,10 @@ def asked_for() -> argparse.Namespace:
     )
     parser.add_argument("--picture", help="an SVG file to draw the table in; needs the reader")
     parser.add_argument("--scorer-only", action="store_true", help="leave the reader out")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.picture and options.scorer_only:
+        parser.error("--picture draws what the reader says, and --scorer-only leaves it out")
+    return options
 
 
 def main() -> None:

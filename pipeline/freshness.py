@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from pipeline.paths import FOLDERS, MATRIX, Paths
@@ -14,29 +13,28 @@ _ORDER = list(FOLDERS.values())
 
 def freshness(manifest: dict[str, Any], paths: Paths) -> str:
     """ "done", or what the folder was made from and is not there any more."""
-    for name, source, content in _sources(manifest, paths):
-        if source.manifest() is None or source.content() != content:
+    for name, content in manifest["inputs"].items():
+        source = StageFolder(paths.stage(name))
+        if name != "sources" and (source.manifest() is None or is_changed(source, content)):
             return f"stale: {name} changed"
     return "done"
 
 
-def refuse_stale(given: dict[str, StageFolder], paths: Paths) -> None:
+def refuse_stale(given: dict[str, StageFolder], made_from: dict[str, str], paths: Paths) -> None:
     """Raises InputError for the first of these folders, in the order of the stages, that was made from something else.
 
-    What was deleted may be gone.
+    `made_from` is their lineage. What was deleted may be gone.
     """
+    sources = {name: StageFolder(paths.stage(name)) for name in made_from if name not in given}
+    changed = {name for name, source in sources.items() if is_changed(source, made_from[name])}
+    if not changed:
+        return
     for name, folder in sorted(given.items(), key=lambda one: _ORDER.index(one[0].partition("/")[0])):
-        for _, source, content in _sources(folder.finished_manifest(), paths):
-            if is_changed(source, content):
+        for source in folder.finished_manifest()["inputs"]:
+            if source in changed:
                 raise InputError(
-                    f"{folder.path} was made from an earlier {source.path}: run `{_command(name)}` again, or `dvc repro`"
+                    f"{folder.path} was made from an earlier {sources[source].path}: run `{_command(name)}` again, or `dvc repro`"
                 )
-
-
-def _sources(manifest: dict[str, Any], paths: Paths) -> Iterator[tuple[str, StageFolder, str]]:
-    for name, content in manifest["inputs"].items():
-        if name != "sources":
-            yield name, StageFolder(paths.stage(name)), content
 
 
 def _command(name: str) -> str:

@@ -294,7 +294,7 @@ def _plan(
     given = {name: StageFolder(context.paths.stage(name)) for name in reads}
     looked_into = {name: StageFolder(context.paths.stage(name)) for name in beside}
     made_from = lineage(given | looked_into)  # before parts are paired: those of different runs may differ in number
-    refuse_stale(given | looked_into, context.paths)
+    refuse_stale(given | looked_into, made_from, context.paths)
     paths = list(zip(*(one.part_paths() for one in given.values()), strict=True))
     return Plan(
         stage=stage,

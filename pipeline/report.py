@@ -44,7 +44,7 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     names += ["annotations"] * bool(params.prune.opinions)
     given = {name: StageFolder(paths.stage(name)) for name in names}
     inputs = lineage(given)
-    refuse_stale(given, paths)
+    refuse_stale(given, inputs, paths)
     rechecked = {method: StageFolder(paths.stage("rechecked", method)) for method in params.prune.methods}
     verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))
     metrics = measure(params, paths, rechecked, verdicts)

@@ -39,7 +39,7 @@ _MARKER = (  # - • ① 1️⃣ 1. 1.1. (iv) [a] **1.** __1.__ #1. 1\.
     r"|(?:\*\*?|__?|#)?[(\[]?(?:\d{1,9}(?:\.\d{1,3})*+|[a-zA-Z]|[ivx]{1,5})\\?[.)\]](?:\*\*?|__?)?)[^\S\n]"
 )
 _LIST_ITEM = regex.compile(rf"^(?:[^\S\n]|>)*+{_MARKER}[^\n]*+", regex.MULTILINE)
-_INLINE_TOKEN = regex.compile(r"\\\\|(?P<open>\\\()|(?P<close>\\\))|\n")
+_INLINE_TOKEN = re.compile(r"\\\\|(?P<open>\\\()|(?P<close>\\\))|\n")
 # Flags by themselves, with what extends them: \X looks back at all of a run of them.
 _GRAPHEME = regex.compile(r"[\U0001f1e6-\U0001f1ff]{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X")
 _KINDS = (

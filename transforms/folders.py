@@ -250,7 +250,7 @@ class StageFolder:
 
     def content(self) -> str:
         """sha256 over the parts' checksums: what the rows are, whatever made them. Raises InputError if unfinished."""
-        return fingerprint({"parts": self.finished_manifest()["parts"]})
+        return _content(self.finished_manifest())
 
     def damage(self) -> list[str]:
         """Names of files that are missing or whose bytes are not those the manifest lists."""
@@ -291,7 +291,12 @@ def lineage(given: dict[str, StageFolder]) -> dict[str, str]:
 
 def is_changed(folder: StageFolder, content: str) -> bool:
     """Whether there is something else in a finished folder than `content`."""
-    return folder.manifest() is not None and folder.content() != content
+    manifest = folder.manifest()
+    return manifest is not None and _content(manifest) != content
+
+
+def _content(manifest: dict[str, Any]) -> str:
+    return fingerprint({"parts": manifest["parts"]})
 
 
 def read_part(record: type[Record], path: str) -> Iterator[Record]:

@@ -115,9 +115,14 @@ def without_statements(text: str, answer: str, problem: Problem, thinking: str) 
     return masked(text, said, problem.answer_kind, problem.question)
 
 
+@lru_cache(maxsize=256)  # of a thinking or a question, for all its versions
+def _stands_in(text: str, answer: str) -> bool:
+    return has_answer(text, answer)
+
+
 @lru_cache(maxsize=256)
-def _stands_in(thinking: str, answer: str) -> bool:
-    return has_answer(thinking, answer)
+def _asked(question: str) -> str:
+    return _compact(question)
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -154,7 +159,7 @@ def masked(text: str, answer: str, kind: str = "math", question: str = "") -> st
         return text
     if kind == "code":
         return _FENCED.sub(lambda block: "" if _same_code(block["body"], answer) else block[0], text)
-    in_question, asked = has_answer(question, answer), _compact(question)
+    in_question, asked = _stands_in(question, answer), _asked(question)
     return "".join(
         sentence
         for sentence in sentences(text)
@@ -162,6 +167,7 @@ def masked(text: str, answer: str, kind: str = "math", question: str = "") -> st
     )
 
 
+@lru_cache(maxsize=100_000)
 def _restates(sentence: str, answer: str, asked: str) -> bool:
     """Whether the sentence only sets what the question has written out, as "96 * 91", equal to the answer."""
     equation = _EQUATION.search(_compact(sentence)) if "=" in sentence and len(sentence) < 1000 else None

@@ -7,7 +7,7 @@ Three kinds of steps are protected: the first, the last one that has the final a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import Field
@@ -122,8 +122,7 @@ def shortfall(given: PruneInput, decisions: Sequence[Decision], config: Config) 
 def protected(trace: SegmentedTrace) -> dict[int, str]:
     """The steps that no ranking may delete, and why."""
     texts = trace.texts
-    quoted = _quotes(trace.response)
-    spared = {number: QUOTED for number, text in enumerate(texts) if quoted(text)}
+    spared = dict.fromkeys(quoted_steps(trace), QUOTED)
     if (last := _last_with(final_answer(trace.response, trace.problem), texts)) is not None:
         spared[last] = "has the final answer"
     if texts:
@@ -138,12 +137,11 @@ def _last_with(answer: str, texts: Sequence[str]) -> int | None:
     return next((number for number in reversed(range(len(texts))) if has_answer(texts[number], answer)), None)
 
 
-def _quotes(response: str) -> Callable[[str], bool]:
-    """Whether the response has the lines of a fenced block of code of a step, one after another, however far indented."""
-    places = [_lined(response), *map(_lined, fenced(response))]
-    return lambda text: any(
-        body != "\n\n" and any(body in place for place in places) for body in map(_lined, fenced(text))
-    )
+def quoted_steps(trace: SegmentedTrace) -> list[int]:
+    """The steps with a fenced block of code whose lines stand in the response, one after another, however far indented."""
+    places = [_lined(trace.response), *map(_lined, fenced(trace.response))]
+    bodies = [[body for body in map(_lined, fenced(text)) if body.strip()] for text in trace.texts]
+    return [step for step, found in enumerate(bodies) if any(body in place for body in found for place in places)]
 
 
 def _lined(code: str) -> str:

@@ -94,8 +94,8 @@ def why_not(original: str, rewrite: Rewrite, later: Sequence[str]) -> str:
 def terms(text: str) -> list[str]:
     """Numbers by value, and formulas without their spaces, each once: "\\(x = 5\\) of 1,200" → ["x=5", "5", "1200"].
 
-    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15". Numbers may be words ("twenty-five") or one sign (⅓); with something
-    attached ("12:30", "5x", "20k") they are as they are written.
+    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15". Numbers may be words ("twenty-five") or one
+    sign (⅓); with something attached ("12:30", "5x", "20k") they are as they are written.
     """
     found: dict[str, None] = {}
     for match in _FORMULA.finditer(text):

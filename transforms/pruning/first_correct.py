@@ -18,7 +18,7 @@ import regex
 from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
-from transforms.pruning.base import QUOTED, PruneInput, protected
+from transforms.pruning.base import QUOTED, PruneInput, quoted_steps
 from transforms.statements import sentences
 from transforms.types import Action, Decision, Problem
 from transforms.verify import checkable, is_correct
@@ -65,7 +65,7 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     problem = checkable(trace.problem, trace.response)
     end = _last_needed(texts, problem, config)
     last = len(texts) - 1
-    spared = {step: why for step, why in protected(trace).items() if why == QUOTED}
+    quoted = quoted_steps(trace)
     decisions = []
     for number, text in enumerate(texts):
         if end is None:
@@ -74,8 +74,8 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
             decisions.append(
                 Decision(number, Action.KEEP, "reaches the answer" if number == end else "before the answer")
             )
-        elif number in spared:
-            decisions.append(Decision(number, Action.KEEP, spared[number]))
+        elif number in quoted:
+            decisions.append(Decision(number, Action.KEEP, QUOTED))
         elif number == last and config.keep_conclusion and reaches(text, problem, config.deadline_seconds):
             decisions.append(Decision(number, Action.KEEP, "conclusion"))
         else:
