@@ -149,7 +149,9 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
             f"support of the answer, nats/token: {before}, pruned {proposed}, in the end {after}; without thinking {without}"
         )
         if not rechecked.supported:
-            lines.append("the original does not support its answer, so this says little (docs/recheck.md)")
+            lines.append(
+                "the original does not support its answer: compare with that without thinking (docs/recheck.md)"
+            )
     return lines
 
 

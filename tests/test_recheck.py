@@ -193,21 +193,48 @@ def test_an_original_that_does_not_support_its_answer_is_marked() -> None:
     assert (found.status, found.supported) == ("passed", False)
 
 
-def test_where_the_original_misleads_nothing_shorter_can_be_shown_to_hold() -> None:
-    """Else any deletion would pass, as the answer becomes likelier by each."""
+@pytest.mark.parametrize(
+    ("without", "after", "status"),
+    [
+        (-1.0, -3.0, "gave_up"),  # as likely as after the original
+        (-1.0, -1.01, "gave_up"),  # likelier than after the original, as any deletion would make it
+        (-1.0, -0.91, "gave_up"),  # no clearer than noise
+        (-1.0, -0.89, "passed"),
+        (-2.95, -2.99, "passed"),  # the original is within noise of no thinking
+        (-0.05, -0.01, "gave_up"),  # sure without any thinking: nothing can show that it supports
+    ],
+)
+def test_where_the_original_misleads_only_what_supports_the_answer_goes_on(
+    without: float, after: float, status: str
+) -> None:
     trace = segmented("Add.\n\n2 + 3 makes it.\n\nGood.")
     shorter = made(trace, (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-")))
-    likely = lambda text: -3.0 if "Add" in text else -1.0  # noqa: E731
+    likely = lambda text: without if text.startswith("The final") else -3.0 if "2 + 3" in text else after  # noqa: E731
     found, _ = conclude(shorter, likely)
     assert isinstance(found, RecheckedTrace)
-    assert (found.status, found.final, found.given_back, found.supported) == ("gave_up", trace.thinking, (1,), False)
-    assert "less likely than no thinking" in found.reason
+    assert (found.status, found.supported) == (status, False)
+    assert ("after the original it is less likely" in found.reason) == (status == "gave_up")
+    assert found.final == (shorter.pruned if status == "passed" else trace.thinking)
     whole, _ = conclude(made(trace, tuple(Decision(n, "keep", "-") for n in range(3))), likely)
     assert isinstance(whole, RecheckedTrace)
     assert whole.status == "passed"
     drawn, _ = conclude(shorter, likely, completions=1)
     assert isinstance(drawn, RecheckedTrace)
     assert drawn.status == "passed"  # by what the model answers after it
+
+
+def test_steps_that_support_the_answer_are_given_back_where_the_original_misleads() -> None:
+    trace = segmented("Add.\n\n2 + 3 makes it.\n\nOr 2 - 3.\n\nGood.")
+    scores_of = (math.nan, 2.0, 1.0, math.nan)
+    shorter = made(trace, tuple(Decision(n, "delete" if n in (1, 2) else "keep", "-", scores_of[n]) for n in range(4)))
+    likely = lambda text: -3.0 if "2 - 3" in text else -0.1 if "2 + 3" in text else -1.0  # noqa: E731
+    found, _ = conclude(shorter, likely)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.given_back, found.support_after_nats_per_token) == (
+        "rolled_back",
+        (1,),
+        pytest.approx(-0.1),
+    )
 
 
 STEPS = "\n\n".join(f"word{number} here" for number in range(16))

@@ -5,14 +5,13 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
 (b) Support: log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token of the
     answer (`transforms.score`), both without the sentences that only state the answer (`transforms.statements`): else a
     thinking that keeps its last line would always pass. Where no thinking makes the answer nearly as likely as the original
-    does, the pruned thinking has to be above that (`least_support`).
+    does, the pruned thinking has to be above that; where it makes it likelier, by max_loss above it (`least_support`).
 (c) If `completions` is above 0: of so many answers that the model gives when it has to answer at once after the pruned
     thinking, without those sentences, the share `min_rate` is right.
 
     passed          all of it holds
     rolled_back     it holds with some of the deleted or rewritten steps as they were
-    gave_up         it is the original again: nothing shorter holds, or nothing can show that it does, as the original makes
-                    its answer less likely than no thinking does
+    gave_up         it is the original again: nothing shorter holds
     original_fails  the original's own answer is not correct
 
 Steps are given back by their score, the highest first (equals, and what has none, the earliest first). How many is found
@@ -75,7 +74,8 @@ class Config(BaseConfig):
 
 JUDGING = verify.Config()
 NUM_REQUESTS = 7  # for a trace whose pruned thinking holds
-MISLEADS = "the original makes its answer less likely than no thinking does, so any shorter one would pass"
+UNLIKELY = "the answer became too unlikely"
+MISLEADS = "the answer is hardly likelier than without any thinking, and after the original it is less likely than that"
 
 
 class Check(NamedTuple):
@@ -87,6 +87,13 @@ class Check(NamedTuple):
     reason: str
     support_nats_per_token: float
     completion_rate: float
+
+
+class Least(NamedTuple):
+    """The support that a version must reach, and what is said of one that does not."""
+
+    nats_per_token: float
+    reason: str
 
 
 class Settled(NamedTuple):
@@ -160,9 +167,7 @@ def _settled(
     judging: verify.Config,
 ) -> Dialogue[Settled]:
     """The pruned thinking if it holds, else with as few steps given back as bisection finds."""
-    groups, least = restorable_groups(trace), least_support(support_before, without, config.max_loss_nats_per_token)
-    if groups and not config.completions and without - support_before > config.max_loss_nats_per_token:
-        return Settled("gave_up", MISLEADS, _steps(groups), support_before, math.nan, 0)
+    groups, least = restorable_groups(trace), least_support(support_before, without, config)
     first = yield from _check(trace, trace.pruned, support_pruned, least, config, judging)
     if not first.reason:
         return Settled("passed", "", (), first.support_nats_per_token, first.completion_rate, 1)
@@ -186,28 +191,35 @@ def _settled(
 
 
 def _check(
-    trace: PrunedTrace, thinking: str, support: float, least: float, config: Config, judging: verify.Config
+    trace: PrunedTrace, thinking: str, support: float, least: Least, config: Config, judging: verify.Config
 ) -> Dialogue[Check]:
     """Whether one version of the thinking holds."""
     if not intact(thinking, trace.response):
         return Check("the pruned trace does not parse as training would see it", math.nan, math.nan)
-    if thinking != trace.thinking and not (math.isfinite(support) and math.isfinite(least)):
-        return Check("how likely the answer is cannot be measured", support, math.nan)
-    if support < least:
-        return Check("the answer became too unlikely", support, math.nan)
+    if thinking != trace.thinking:
+        if not (math.isfinite(support) and math.isfinite(least.nats_per_token)):
+            return Check("how likely the answer is cannot be measured", support, math.nan)
+        if support < least.nats_per_token:
+            return Check(least.reason, support, math.nan)
     completions = yield from answers_to(_completions(trace, thinking, config))
     right = [_is_right(exchange, trace, judging) for exchange in completions]
     rate = sum(right) / len(right) if right else math.nan
     return Check("too few completions are right" if rate < config.min_rate else "", support, rate)
 
 
-def least_support(before: float, without: float, max_loss: float) -> float:
-    """What a version must reach, in nats per token: `max_loss` below the original, and above no thinking, if the original is.
+def least_support(before: float, without: float, config: Config) -> Least:
+    """What a version must reach: `max_loss` below the original, and above no thinking, if the original is.
 
-    The second counts only where no thinking does not make the answer as good as sure by itself.
+    The second counts only where no thinking does not make the answer as good as sure by itself. From an original that misleads,
+    as no thinking is more than `max_loss` above it, goes on what is as far above no thinking; or what the completions allow.
     """
+    max_loss = config.max_loss_nats_per_token
+    if max_loss < without - before < math.inf and not config.completions:
+        return Least(without + max_loss, MISLEADS)
     least = before - max_loss
-    return least if without >= -max_loss else max(least, min(before, math.nextafter(without, math.inf)))
+    if without < -max_loss:
+        least = max(least, min(before, math.nextafter(without, math.inf)))
+    return Least(least, UNLIKELY)
 
 
 def derivation(trace: PrunedTrace, thinking: str) -> str:
