@@ -341,9 +341,12 @@ def asked_for() -> argparse.Namespace:
     )
     parser.add_argument("--picture", help="an SVG file to draw the table in; needs the reader")
     parser.add_argument("--scorer-only", action="store_true", help="leave the reader out")
+    parser.add_argument(
+        "--ways-only", action="store_true", help="do not read the originals, where an earlier run of these traces has"
+    )
     options = parser.parse_args()
-    if options.picture and options.scorer_only:
-        parser.error("--picture draws what the reader says, and --scorer-only leaves it out")
+    if options.picture and (options.scorer_only or options.ways_only):
+        parser.error("--picture draws what the reader says of all; --scorer-only and --ways-only leave some of it out")
     return options
 
 
@@ -365,7 +368,7 @@ def main() -> None:
     given = scored(traces, scorer)
     table: dict[str, Any] = {"scores": {"seconds_per_trace": round((time.monotonic() - started) / len(given), 4)}}
     all_checks = []
-    if reader:
+    if reader and not options.ways_only:
         table["original"] = read_both(traces, [trace.thinking for trace in traces], reader, "original")
         table["no thinking"] = read_both(traces, ["" for _ in traces], reader, "no thinking")
     for way in ways(options.ways, options.ratios):

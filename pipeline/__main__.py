@@ -137,9 +137,8 @@ def status(params: ParamsFile = "params.yaml", override: Override = None, data: 
 def _complete_id(context: typer.Context, incomplete: str) -> list[str]:
     from pipeline.paths import Paths
     from pipeline.show import ids
-    from transforms.folders import StageFolder
 
-    return ids(StageFolder(Paths(context.params.get("data") or "data").stage("steps")), incomplete)
+    return ids(Paths(context.params.get("data") or "data").folder("steps"), incomplete)
 
 
 @app.command(help="Print a trace with its removed steps struck out, and the scores beside them.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from transforms import storage
 from transforms.errors import ConfigError
+from transforms.folders import StageFolder
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ class Paths:
     def stage(self, name: str, method: str = "") -> str:
         """A stage's folder; `name` is the folder's, not the stage's: "traces", or "pruned/asap"."""
         return storage.join(self._of(self.round), *name.split("/"), *([method] if method else []))
+
+    def folder(self, name: str, method: str = "") -> StageFolder:
+        """The same as a folder that knows its command."""
+        first, _, rest = name.partition("/")
+        stage = next(stage for stage, folder in FOLDERS.items() if folder == first)
+        of_method = f" --method {method or rest}" if stage in MATRIX else ""
+        return StageFolder(self.stage(name, method), f"python -m pipeline {stage}{of_method}")
 
     @property
     def models(self) -> str:

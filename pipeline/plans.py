@@ -18,7 +18,7 @@ from pipeline.freshness import refuse_stale
 from pipeline.paths import FOLDERS, Paths
 from transforms import annotate, emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
 from transforms.errors import InputError
-from transforms.folders import StageFolder, lineage
+from transforms.folders import lineage
 from transforms.inference.dialogue import conversation
 from transforms.pruning import METHODS, dialogue, needs, prune
 from transforms.pruning.base import PruneInput
@@ -120,7 +120,7 @@ def plan_generate(context: Context, method: str) -> Iterator[Plan]:
 
 
 def _plan_import(context: Context) -> Plan:
-    problems = StageFolder(context.paths.stage("problems"))
+    problems = context.paths.folder("problems")
     made_from = lineage({"problems": problems})
     planned = _imports(context)
     read_by_ingest = problems.finished_manifest()["inputs"]["sources"]
@@ -211,11 +211,11 @@ def plan_prune(context: Context, method: str) -> Iterator[Plan]:
     beside = {"scores": wanted & {"scores"}, "annotations": wanted & {"actions", "path", "rewrites"}}
     names = [name for name, asked in beside.items() if asked]
     for name in names:
-        folder, stage = context.paths.stage(name), "score" if name == "scores" else "annotate"
-        if not beside[name] <= set(StageFolder(folder).finished_manifest()["config"]["wanted"]):
+        folder = context.paths.folder(name)
+        if not beside[name] <= set(folder.finished_manifest()["config"]["wanted"]):
             raise InputError(
-                f"{folder} was made for methods that do not need what {method} does: "
-                f"run `python -m pipeline {stage}` again, or `dvc repro`"
+                f"{folder.path} was made for methods that do not need what {method} does: "
+                f"run `{folder.made_by}` again, or `dvc repro`"
             )
     read = partial(_prune_inputs, names=names)
     if "scorer" in wanted:
@@ -246,7 +246,7 @@ def plan_filter(context: Context, method: str) -> Iterator[Plan]:
     methods = context.params.prune.methods
     job = Job("filter", KeptTrace, filter.read_versions, filter.keep)
     reads = [*(f"rechecked/{name}" for name in methods), "verdicts"]
-    traces = StageFolder(context.paths.stage("traces"))
+    traces = context.paths.folder("traces")
     prepare = filter.ChooseVersions(context.params.filter, methods, context.params.base.seed, traces.drops_path())
     yield _plan(context, "filter", job, reads, beside=["traces"], prepare=prepare)
 
@@ -291,8 +291,8 @@ def _plan(
     **more: Any,
 ) -> Plan:
     """A plan over folders whose parts have the same numbers; `beside` are others that the stage looks into."""
-    given = {name: StageFolder(context.paths.stage(name)) for name in reads}
-    looked_into = {name: StageFolder(context.paths.stage(name)) for name in beside}
+    given = {name: context.paths.folder(name) for name in reads}
+    looked_into = {name: context.paths.folder(name) for name in beside}
     made_from = lineage(given | looked_into)  # before parts are paired: those of different runs may differ in number
     refuse_stale(given | looked_into, made_from, context.paths)
     paths = list(zip(*(one.part_paths() for one in given.values()), strict=True))

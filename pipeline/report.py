@@ -42,11 +42,11 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     names = ["problems", "traces", "verdicts", "kept", *(f"shards/{name}" for name in params.emit.formats)]
     names += [f"rechecked/{name}" for name in params.prune.methods]
     names += ["annotations"] * bool(params.prune.opinions)
-    given = {name: StageFolder(paths.stage(name)) for name in names}
+    given = {name: paths.folder(name) for name in names}
     inputs = lineage(given)
     refuse_stale(given, inputs, paths)
-    rechecked = {method: StageFolder(paths.stage("rechecked", method)) for method in params.prune.methods}
-    verdicts = list(read_rows(Verdict, StageFolder(paths.stage("verdicts")).part_paths()))
+    rechecked = {method: paths.folder("rechecked", method) for method in params.prune.methods}
+    verdicts = list(read_rows(Verdict, paths.folder("verdicts").part_paths()))
     metrics = measure(params, paths, rechecked, verdicts)
     folder = paths.stage("report")
     storage.write_bytes(storage.join(folder, METRICS), (json.dumps(metrics, indent=2, sort_keys=True) + "\n").encode())
@@ -64,18 +64,18 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
 
 def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], verdicts: list[Verdict]) -> dict[str, Any]:
     """All numbers of the report; DVC shows all but the lists. Token counts are the scorer's, of the thinking."""
-    traces = StageFolder(paths.stage("traces"))
+    traces = paths.folder("traces")
     asked, drops = traces.finished_manifest()["rows"], read_rows(Drop, [traces.drops_path()])
     teachers_drops = list(drops)
     samples_of = Counter(v.problem_id for v in verdicts) + Counter(
         drop.id.rpartition("/")[0] for drop in teachers_drops if drop.reason in SAMPLES
     )
-    family_of = {p.id: p.family for p in read_rows(Problem, StageFolder(paths.stage("problems")).part_paths())}
+    family_of = {p.id: p.family for p in read_rows(Problem, paths.folder("problems").part_paths())}
     problems = Counter(family_of.values())
     correct = breakdown.correct_ids(verdicts)
-    kept = list(_numbers(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths())))
+    kept = list(_numbers(read_rows(KeptTrace, paths.folder("kept").part_paths())))
     before, after = sum(k["before"] for k in kept), sum(k["after"] for k in kept)
-    formats = {name: StageFolder(paths.stage("shards", name)).finished_manifest() for name in params.emit.formats}
+    formats = {name: paths.folder("shards", name).finished_manifest() for name in params.emit.formats}
     splits = dict.fromkeys(SPLITS, 0)
     for part in next(iter(formats.values()))["parts"]:
         splits[part["name"].split("/")[0]] += part["rows"]
@@ -115,7 +115,7 @@ def _opinions(params: Params, paths: Paths) -> dict[str, Any]:
     """Of the teacher on the steps; empty where it was not asked."""
     if not params.prune.opinions:
         return {}
-    annotations: list[Annotations] = list(read_rows(Annotations, StageFolder(paths.stage("annotations")).part_paths()))
+    annotations: list[Annotations] = list(read_rows(Annotations, paths.folder("annotations").part_paths()))
     labels = breakdown.opinions(annotations)
     return {
         "labels": labels,
@@ -206,7 +206,7 @@ def _rates(statuses: Counter[str]) -> dict[str, float]:
 def _dropped(params: Params, paths: Paths) -> dict[str, dict[str, int]]:
     names = ["problems", "traces", "verdicts", "steps", "scores", "annotations", "kept"]
     names += [f"{folder}/{method}" for folder in ("pruned", "rechecked") for method in params.prune.methods]
-    counts = {name: StageFolder(paths.stage(name)).finished_manifest()["rows"]["dropped"] for name in names}
+    counts = {name: paths.folder(name).finished_manifest()["rows"]["dropped"] for name in names}
     return {name: dropped for name, dropped in counts.items() if dropped}
 
 
@@ -238,7 +238,7 @@ def samples(paths: Paths, rechecked: dict[str, StageFolder], count: int) -> list
     if not count:
         return []
     kept = sorted(
-        read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()),
+        read_rows(KeptTrace, paths.folder("kept").part_paths()),
         key=lambda t: (t.num_tokens_after - t.num_tokens_before, t.id),
     )
     wanted = {(trace.id, trace.method): number for number, trace in enumerate(islice(kept, count))}

@@ -38,7 +38,7 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
     """
     chosen = _chosen(paths, trace_id)
     method = method or chosen or next((name for name in params.prune.methods if name != "keep_all"), "keep_all")
-    folder = StageFolder(paths.stage("pruned", method))
+    folder = paths.folder("pruned", method)
     pruned = find_row(PrunedTrace, folder.part_paths(), trace_id)
     if pruned is None:
         if dropped := _dropped(paths, method, trace_id):
@@ -48,8 +48,8 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
         near = begun[:3] or difflib.get_close_matches(trace_id, known, n=3) or known[:3]
         raise InputError(f"{folder.path} has no trace {trace_id!r}; it has for example {clean(', '.join(near))}")
     given = {f"pruned/{method}": folder}
-    rechecked = _beside(RecheckedTrace, given, paths.stage("rechecked", method), trace_id)
-    scores = _beside(TraceScores, given, paths.stage("scores"), trace_id)
+    rechecked = _beside(RecheckedTrace, given, paths.folder("rechecked", method), trace_id)
+    scores = _beside(TraceScores, given, paths.folder("scores"), trace_id)
     console = console or Console(file=sys.stdout)
     about = {None: "", "": "filter kept no version of it", method: "the version that filter kept"}
     state = about.get(chosen, f"filter kept that of {chosen}")
@@ -157,13 +157,13 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
 
 def _chosen(paths: Paths, trace_id: str) -> str | None:
     """The method whose version `filter` kept, or "" for none; None where it has not run since."""
-    kept = StageFolder(paths.stage("kept"))
+    kept = paths.folder("kept")
     if kept.manifest() is None:
         return None
     row = find_row(KeptTrace, kept.part_paths(), trace_id)
     if row is None:
         return ""
-    pruned = StageFolder(paths.stage("pruned", row.method))
+    pruned = paths.folder("pruned", row.method)
     return (
         None if is_changed(pruned, kept.finished_manifest()["inputs"].get(f"pruned/{row.method}", "")) else row.method
     )
@@ -172,19 +172,18 @@ def _chosen(paths: Paths, trace_id: str) -> str | None:
 def _dropped(paths: Paths, method: str, trace_id: str) -> str:
     """Where the trace was dropped, and why; or ""."""
     for name in ("traces", "steps", "scores", "annotations", f"pruned/{method}"):
-        folder = StageFolder(paths.stage(name))
+        folder = paths.folder(name)
         if folder.manifest() and (found := find_row(Drop, [folder.drops_path()], trace_id)):
-            return f"{trace_id} was dropped in {paths.stage(name)}: {found.reason}: {clean(found.detail)}"
+            return f"{trace_id} was dropped in {folder.path}: {found.reason}: {clean(found.detail)}"
     return ""
 
 
-def _beside(record: type[Row], pruned: dict[str, StageFolder], folder: str, trace_id: str) -> Row | None:
+def _beside(record: type[Row], pruned: dict[str, StageFolder], folder: StageFolder, trace_id: str) -> Row | None:
     """The trace in another folder, if that is done and belongs to the same run as what was pruned."""
-    other = StageFolder(folder)
-    if other.manifest() is None:
+    if folder.manifest() is None:
         return None
     try:
-        lineage({**pruned, folder: other})
+        lineage({**pruned, folder.path: folder})
     except InputError:
         return None
-    return find_row(record, other.part_paths(), trace_id)
+    return find_row(record, folder.part_paths(), trace_id)

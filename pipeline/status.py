@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config import Params
+from pipeline.config import Params, section
 from pipeline.freshness import freshness
 from pipeline.paths import FOLDERS, MATRIX, TALLIED, Paths
 from pipeline.report import METRICS, summary
@@ -29,7 +29,7 @@ def show(params: Params, paths: Paths) -> None:
     console.print(table)
     metrics = storage.join(paths.stage("report"), METRICS)
     if storage.exists(metrics):
-        state = _report_state(storage.join(paths.stage("report"), MANIFEST), paths)
+        state = _report_state(params, paths)
         if state != "done":
             print(f"  The report is of an earlier run ({state}):")
         print(summary(json.loads(storage.read_bytes(metrics)), paths))
@@ -42,9 +42,9 @@ def rows(params: Params, paths: Paths) -> list[tuple[str, str, str, str, str]]:
         log = _log(paths.log(stage, method))
         took = "\n".join([f"{log['seconds']:.0f} s", *_asked(log.get("engine") or {})]) if log else ""
         if stage == "report":
-            state = (_report_state(storage.join(paths.stage(folder), MANIFEST), paths), "", "")
+            state = (_report_state(params, paths), "", "")
         else:
-            state = _state(StageFolder(paths.stage(folder)), paths, TALLIED.get(stage, ""))
+            state = _state(paths.folder(folder), paths, section(params, stage, method), TALLIED.get(stage, ""))
         found.append((f"{stage} {method}".strip(), *state, took))
     return found
 
@@ -61,7 +61,7 @@ def _folders(params: Params) -> list[tuple[str, str, str]]:
     return found
 
 
-def _state(folder: StageFolder, paths: Paths, tallied: str) -> tuple[str, str, str]:
+def _state(folder: StageFolder, paths: Paths, config: dict[str, Any], tallied: str) -> tuple[str, str, str]:
     """(state, rows, dropped) of a stage's folder; with the counts of the column `tallied`, unless it is ""."""
     manifest = folder.manifest()
     if manifest is None:
@@ -70,15 +70,18 @@ def _state(folder: StageFolder, paths: Paths, tallied: str) -> tuple[str, str, s
     counts = manifest["rows"]
     values = folder.counts(tallied) if tallied else {}
     rows = [f"{counts['read']} → {counts['kept']}", *_lines(values)]
-    return freshness(manifest, paths), "\n".join(rows), "\n".join(_lines(counts["dropped"]))
+    return freshness(manifest, paths, config), "\n".join(rows), "\n".join(_lines(counts["dropped"]))
 
 
 def _lines(counts: dict[str, int]) -> list[str]:
     return [f"{count} {value}" for value, count in counts.items()]
 
 
-def _report_state(manifest: str, paths: Paths) -> str:
-    return freshness(json.loads(storage.read_bytes(manifest)), paths) if storage.exists(manifest) else "not run"
+def _report_state(params: Params, paths: Paths) -> str:
+    name = storage.join(paths.stage("report"), MANIFEST)
+    if not storage.exists(name):
+        return "not run"
+    return freshness(json.loads(storage.read_bytes(name)), paths, section(params, "report"))
 
 
 def _log(path: str) -> dict[str, Any]:

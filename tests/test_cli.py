@@ -57,8 +57,13 @@ Run = Callable[..., Any]
         (("prune", "--method", "nope"), 2, "allowed: keep_all, first_correct"),
         (("ingest", "--set", "ingest.sources.0.dataset=nope"), 2, "no such dataset"),
         (("ingest", "--params", "/no/such/file"), 1, "cannot read /no/such/file"),
-        (("generate",), 1, "run the stage that writes it first"),
+        (("generate",), 1, "problems is not finished: run `python -m pipeline ingest` first, or `dvc repro`"),
         (("report",), 1, "is not finished"),
+        (
+            ("recheck", "--method", "asap", "--set", "prune.methods=[asap]"),
+            1,
+            "`python -m pipeline prune --method asap`",
+        ),
         (
             ("models", "--set", "models.more={engine: vllm, model: nope}"),
             2,
@@ -252,11 +257,29 @@ def test_status_sums_up_verdicts_and_knows_an_old_report(
     assert re.fullmatch(r"\d+ → \d+\n\d+ correct\n\d+ incorrect", rows["verify"][1])
     with pytest.raises(InputError, match="belong to different runs of kept: run the stages"):
         run_stage("report", Context(changed, paths))
+    assert rows["filter"][0] == "done"
     monkeypatch.setenv("COLUMNS", "80")
     show(changed, paths)
     table, _, _ = capsys.readouterr().out.partition("training examples")
     for text in ("recheck first_correct", "stale:", "changed", "not_chosen", "original_fails", "no_final_answer"):
         assert text in table
+
+
+def test_status_knows_what_was_made_with_other_parameters(fake_params: Path, tmp_path: Path) -> None:
+    paths, params = Paths(str(tmp_path / "data")), load(str(fake_params))
+    for stage in STAGES:
+        run_stage(stage, Context(params, paths))
+    assert {row[1] for row in status_rows(params, paths)} == {"done"}
+    options = "prune.options.first_correct={solutions: 2}"
+    changed = load(
+        str(fake_params), [options, "filter.max_per_problem=7", "prune.methods=[keep_all, first_correct, tail]"]
+    )
+    states = {row[0]: row[1] for row in status_rows(changed, paths)}
+    assert states["score"] == "stale: prune.methods changed"  # which now needs scores
+    assert states["prune first_correct"] == "stale: prune.options.first_correct changed"
+    assert states["filter"] == "stale: filter changed"
+    assert states["prune keep_all"] == states["recheck first_correct"] == states["emit"] == "done"
+    assert states["prune tail"] == "not run"
 
 
 def test_options_go_to_beam(pipeline: Run) -> None:

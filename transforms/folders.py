@@ -84,9 +84,10 @@ def open_parquet(file: IO[bytes]) -> pq.ParquetFile:
 
 @dataclass(frozen=True)
 class StageFolder:
-    """One stage's output, on any filesystem."""
+    """One stage's output, on any filesystem; `made_by` is the command that makes it, for messages."""
 
     path: str
+    made_by: str = ""
 
     def manifest(self) -> dict[str, Any] | None:
         """The manifest, or None while the folder is unfinished."""
@@ -107,9 +108,8 @@ class StageFolder:
         """
         manifest = self.manifest()
         if manifest is None:
-            raise InputError(
-                f"{self.path} is not finished (it has no {MANIFEST}): run the stage that writes it first, or `dvc repro`"
-            )
+            command = f"`{self.made_by}`" if self.made_by else "the stage that writes it"
+            raise InputError(f"{self.path} is not finished: run {command} first, or `dvc repro`")
         return manifest
 
     def begin(self, about: dict[str, Any]) -> set[int]:
