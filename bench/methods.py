@@ -205,12 +205,22 @@ def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker, teacher: Asker 
 
 def rechecked(versions: Sequence[PrunedTrace], scorer: Asker, label: str, roll_back: bool) -> list[RecheckedTrace]:
     """All that the re-check says of the versions; without `roll_back` they all pass, and only its measures count."""
-    config = recheck.Config() if roll_back else recheck.Config(max_loss_nats_per_token=1e6)
+    config = recheck.Config() if roll_back else recheck.Config(max_loss_nats_per_token=1e6)  # any support will do
     talk = conversation("bench", partial(recheck.dialogue, config=config, judging=JUDGING))
     exchanges = scorer.ask(label, versions, talk["ask"], talk["again"])
     found = [talk["map"](version, answers)[0] for version, answers in zip(versions, exchanges, strict=True)]
     assert all(isinstance(one, RecheckedTrace) for one in found), found
     return found
+
+
+def has_support(check: RecheckedTrace) -> bool:
+    """Whether what the method left reaches what the re-check wants."""
+    support = recheck.Measured(
+        check.support_before_nats_per_token,
+        check.support_pruned_nats_per_token,
+        check.answer_loglik_without_nats_per_token,
+    )
+    return support.pruned >= support.least(recheck.Config().max_loss_nats_per_token)
 
 
 def read(trace: SegmentedTrace | PrunedTrace, thinking: str) -> GenerateRequest:
@@ -251,8 +261,7 @@ def measure(
     pruned_at = time.monotonic()
     checks = rechecked(versions, scorer, way.name, roll_back)
     checked_at = time.monotonic()
-    most = recheck.Config().max_loss_nats_per_token
-    holds = [c.support_pruned_nats_per_token >= c.support_before_nats_per_token - most for c in checks]
+    holds = [has_support(check) for check in checks]
     before = sum(c.num_tokens_before for c in checks)
     row: dict[str, Any] = {
         "traces": len(given),

@@ -18,12 +18,13 @@ from tests.conftest import problem, segmented
 from transforms import verify
 from transforms.inference.dialogue import first_requests, result
 from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
+from transforms.joining import joined
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config as FirstCorrect
-from transforms.recheck import JUDGING, Config, _judged, checkable, derivation, dialogue
+from transforms.recheck import JUDGING, Config, Measured, _judged, checkable, derivation, dialogue
 from transforms.score import JOIN
-from transforms.types import CodeTests, Decision, Drop, PrunedTrace, RecheckedTrace, SegmentedTrace, joined
+from transforms.types import CodeTests, Decision, Drop, PrunedTrace, RecheckedTrace, SegmentedTrace
 from transforms.verify import judge_response
 
 QUESTION = "How many are there?"
@@ -48,7 +49,7 @@ def scores(text: str, loglik: float) -> TokenScores:
 def conclude(
     trace: PrunedTrace,
     likely: Callable[[str], float],
-    right: str = "5",
+    right: str | tuple[str, ...] = "5",
     judging: verify.Config = JUDGING,
     **config: Any,
 ) -> tuple[RecheckedTrace | Drop, list[str]]:
@@ -64,7 +65,8 @@ def conclude(
                     given.append(Exchange(request, scores(request.text, likely(request.text))))
                 else:
                     assert isinstance(request, GenerateRequest)
-                    given.append(Exchange(request, Completion(f"{right}}}. So\n\\boxed{{0}}", "stop", 1, 1)))
+                    said = right if isinstance(right, str) else right[request.sample]
+                    given.append(Exchange(request, Completion(f"{said}}}. So\n\\boxed{{0}}", "stop", 1, 1)))
             asked = talk.send(given)
     except StopIteration as end:
         return end.value, texts
@@ -155,78 +157,95 @@ def test_a_version_with_steps_given_back_has_to_parse_too() -> None:
     assert (found.status, found.final) == ("gave_up", trace.thinking)
 
 
+def shortened(thinking: str = "Add.\n\n2 + 3 makes it.\n\nGood.", gone: tuple[int, ...] = (1,)) -> PrunedTrace:
+    """The steps in `gone` deleted, the later ones with the lower scores."""
+    trace = segmented(thinking)
+    steps = range(len(trace.steps))
+    return made(trace, tuple(Decision(n, "delete" if n in gone else "keep", "-", -float(n)) for n in steps))
+
+
 @pytest.mark.parametrize(
     ("before", "without", "after", "status"),
     [
-        (-1.0, -1.05, -1.09, "gave_up"),  # less than no thinking gives
-        (-1.0, -1.05, -1.05, "gave_up"),  # no more
-        (-1.0, -1.05, -1.04, "passed"),
-        (-1.0, -3.0, -1.09, "passed"),
-        (-1.0, -0.95, -1.0, "passed"),
-        (-1.0, -0.95, -1.01, "gave_up"),  # nothing but noise says that the original supports it
-        (-0.01, -0.02, -0.05, "passed"),  # sure without any thinking
+        (-1.0, -3.0, -1.09, "passed"),  # no more than 0.1 less than after the original
+        (-1.0, -3.0, -1.11, "gave_up"),
+        (-1.0, -1.15, -1.06, "gave_up"),  # hardly more than no thinking gives
+        (-1.0, -1.15, -1.04, "passed"),
+        (-1.0, -1.05, -1.0, "gave_up"),  # as is the original, so only what is better than it can be shown to hold
+        (-1.0, -1.05, -0.94, "passed"),
+        (-1.0, -1.0, -1.0, "gave_up"),  # nothing left, say
+        (-3.0, -1.0, -1.0, "gave_up"),  # the original misleads: any deletion would make the answer likelier
+        (-3.0, -1.0, -0.91, "gave_up"),
+        (-3.0, -1.0, -0.89, "passed"),
+        (-0.01, -0.02, -0.05, "passed"),  # nearly sure, with thinking and without
+        (-0.01, -0.02, -0.12, "gave_up"),
+        (-0.5, -0.15, -0.09, "passed"),  # nearly sure is enough: 0.1 above -0.15 would be more
+        (-0.5, -0.15, -0.11, "gave_up"),
     ],
 )
-def test_pruned_thinking_supports_the_answer_better_than_none(
+def test_pruned_thinking_supports_the_answer_as_the_original_does_and_better_than_none(
     before: float, without: float, after: float, status: str
 ) -> None:
-    trace = segmented("Add.\n\n2 + 3 makes it.\n\nGood.")
-    shorter = made(trace, (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-")))
+    trace = shortened()
     likely = lambda text: without if text.startswith("The final") else before if "2 + 3" in text else after  # noqa: E731
-    found, _ = conclude(shorter, likely)
+    found, _ = conclude(trace, likely)
     assert isinstance(found, RecheckedTrace)
-    assert found.status == status
+    assert (found.status, found.supported) == (status, before > without)
+    reason = "the answer became too unlikely" if after < before - 0.1 else "hardly likelier than without any thinking"
+    assert reason in found.reason or status == "passed"
+    assert found.final == (trace.pruned if status == "passed" else trace.thinking)
+    assert (found.given_back == (1,)) == (status == "gave_up")
+    whole, _ = conclude(shortened(gone=()), likely)
+    assert isinstance(whole, RecheckedTrace)
+    assert whole.status == "passed"
+
+
+@pytest.mark.parametrize("max_loss", [0.0, 0.1])
+@given(before=st.floats(-5, 0), without=st.floats(-5, 0))
+def test_what_is_no_likelier_than_without_thinking_never_passes(max_loss: float, before: float, without: float) -> None:
+    """But where the answer is nearly sure; and a better original asks for no less."""
+    least = Measured(before, math.nan, without).least(max_loss)
+    assert least > without or without >= -max_loss
+    assert least >= before - max_loss
+    assert least <= 0
+    assert Measured(before + 0.01, math.nan, without).least(max_loss) >= least
+
+
+@pytest.mark.parametrize("num_deleted", [2, 4, 8, 16, 32])
+def test_where_the_original_does_not_hold_one_step_after_the_other_is_given_back(num_deleted: int) -> None:
+    """Half of what was deleted and more leads away from the answer again: bisection would look only there."""
+    paragraphs = ["Go.", *(f"word{n} here." for n in range(num_deleted))]
+    trace = shortened("\n\n".join(paragraphs), tuple(range(1, num_deleted + 1)))
+
+    def likely(text: str) -> float:
+        given = text.count("word")
+        return (
+            -1.0
+            if text.startswith("The final")
+            else -1.05
+            if not given
+            else -0.1
+            if given < num_deleted / 2 + 1
+            else -2.0
+        )
+
+    found, _ = conclude(trace, likely)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.given_back) == ("rolled_back", (1,))
+    assert found.num_checks <= 1 + math.log2(num_deleted + 1)
 
 
 @pytest.mark.parametrize("before", [math.nan, -math.inf])
 def test_an_original_that_cannot_be_measured_passes_nothing(before: float) -> None:
-    trace = segmented("Add.\n\n2 + 3 makes it.\n\nGood.")
-    shorter = made(trace, (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-")))
-    found, _ = conclude(shorter, lambda text: before if "2 + 3" in text else -1.0)
+    trace = shortened()
+    found, _ = conclude(trace, lambda text: before if "2 + 3" in text else -0.1)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, found.final) == ("gave_up", trace.thinking)
-
-
-def test_an_original_that_does_not_support_its_answer_is_marked() -> None:
-    found, _ = conclude(pruned(), lambda text: -1.05 if "2 + 3" in text else -1.0)
-    assert isinstance(found, RecheckedTrace)
-    assert (found.status, found.supported) == ("passed", False)
-
-
-@pytest.mark.parametrize(
-    ("without", "after", "status"),
-    [
-        (-1.0, -3.0, "gave_up"),  # as likely as after the original
-        (-1.0, -1.01, "gave_up"),  # likelier than after the original, as any deletion would make it
-        (-1.0, -0.91, "gave_up"),  # no clearer than noise
-        (-1.0, -0.89, "passed"),
-        (-2.95, -2.99, "passed"),  # the original is within noise of no thinking
-        (-0.05, -0.01, "gave_up"),  # sure without any thinking: nothing can show that it supports
-    ],
-)
-def test_where_the_original_misleads_only_what_supports_the_answer_goes_on(
-    without: float, after: float, status: str
-) -> None:
-    trace = segmented("Add.\n\n2 + 3 makes it.\n\nGood.")
-    shorter = made(trace, (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-")))
-    likely = lambda text: without if text.startswith("The final") else -3.0 if "2 + 3" in text else after  # noqa: E731
-    found, _ = conclude(shorter, likely)
-    assert isinstance(found, RecheckedTrace)
-    assert (found.status, found.supported) == (status, False)
-    assert ("after the original it is less likely" in found.reason) == (status == "gave_up")
-    assert found.final == (shorter.pruned if status == "passed" else trace.thinking)
-    whole, _ = conclude(made(trace, tuple(Decision(n, "keep", "-") for n in range(3))), likely)
-    assert isinstance(whole, RecheckedTrace)
-    assert whole.status == "passed"
-    drawn, _ = conclude(shorter, likely, completions=1)
-    assert isinstance(drawn, RecheckedTrace)
-    assert drawn.status == "passed"  # by what the model answers after it
+    assert found.reason == "how likely the answer is cannot be measured"
 
 
 def test_steps_that_support_the_answer_are_given_back_where_the_original_misleads() -> None:
-    trace = segmented("Add.\n\n2 + 3 makes it.\n\nOr 2 - 3.\n\nGood.")
-    scores_of = (math.nan, 2.0, 1.0, math.nan)
-    shorter = made(trace, tuple(Decision(n, "delete" if n in (1, 2) else "keep", "-", scores_of[n]) for n in range(4)))
+    shorter = shortened("Add.\n\n2 + 3 makes it.\n\nOr 2 - 3.\n\nGood.", (1, 2))
     likely = lambda text: -3.0 if "2 - 3" in text else -0.1 if "2 + 3" in text else -1.0  # noqa: E731
     found, _ = conclude(shorter, likely)
     assert isinstance(found, RecheckedTrace)
@@ -305,12 +324,12 @@ def test_steps_that_were_rewritten_as_one_come_back_together() -> None:
 
 def test_completions_have_to_be_right_often_enough() -> None:
     assert math.isnan(run(pruned(), -1.0).completion_rate)
-    found, _ = conclude(pruned(), lambda _: -1.0, completions=4)
-    assert isinstance(found, RecheckedTrace)
+    found = run(pruned(), -1.0, completions=4)
     assert (found.status, found.completion_rate) == ("passed", 1.0)
-    found, _ = conclude(pruned(), lambda _: -1.0, "7", completions=4)
-    assert isinstance(found, RecheckedTrace)
+    found = run(pruned(), -1.0, right="7", completions=4)
     assert (found.status, found.reason) == ("gave_up", "too few completions are right")
+    found = run(pruned(), -1.0, right=("7", "5", "7", "5"), completions=4)  # min_rate: 0.5
+    assert (found.status, found.completion_rate) == ("passed", 0.5)
     kept = made(segmented(TEXT), tuple(Decision(number, "keep", "-") for number in range(3)))
     found, _ = conclude(kept, lambda _: -1.0, "7", completions=4)
     assert isinstance(found, RecheckedTrace)
@@ -339,6 +358,13 @@ def test_completions_have_to_be_right_often_enough() -> None:
 def test_a_wrong_original_is_marked_not_hidden() -> None:
     found = run(pruned("7"), -1.0)
     assert (found.status, found.outcome, found.final) == ("original_fails", "incorrect", TEXT)
+
+
+def test_an_original_that_does_not_parse_as_training_would_see_it_is_marked() -> None:
+    broken = shortened("Add.\n\n2 + 3 makes it.</think>\n\nGood.")
+    found, _ = conclude(broken, lambda text: -3.0 if text.startswith("The final") else -1.0)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.outcome) == ("original_fails", "undecided")
 
 
 def test_pruned_text_that_breaks_the_tags_rolls_back() -> None:
@@ -372,7 +398,7 @@ def test_a_response_without_an_answer_has_no_likelihoods() -> None:
 
 def test_the_reference_is_measured_where_the_response_does_not_state_an_answer_by_itself() -> None:
     trace = replace(pruned(), response="So she has 5 apples left in her basket at the very end of it.")
-    found, texts = conclude(trace, lambda _: -1.0)
+    found, texts = conclude(trace, lambda text: -3.0 if text.startswith("The final") else -1.0)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, texts[-1]) == ("passed", "The final answer is \\boxed{5}.")
 

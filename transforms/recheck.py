@@ -4,18 +4,19 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
     problem's reference, or where it has none against the answer of the original.
 (b) Support: log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token of the
     answer (`transforms.score`), both without the sentences that only state the answer (`transforms.statements`): else a
-    thinking that keeps its last line would always pass. Where no thinking makes the answer nearly as likely as the original
-    does, the pruned thinking has to be above that; where it makes it likelier, by max_loss above it (`least_support`).
+    thinking that keeps its last line would always pass. And it is max_loss above log p(answer | question), or as good as sure:
+    else nothing shows that the version carries the answer, however little the original did (`Measured.least`).
 (c) If `completions` is above 0: of so many answers that the model gives when it has to answer at once after the pruned
     thinking, without those sentences, the share `min_rate` is right.
 
     passed          all of it holds
     rolled_back     it holds with some of the deleted or rewritten steps as they were
-    gave_up         it is the original again: nothing shorter holds
+    gave_up         it is the original again: none of the versions that were looked at holds
     original_fails  the original's own answer is not correct
 
 Steps are given back by their score, the highest first (equals, and what has none, the earliest first). How many is found
-by bisection: at most 1 + log2(steps) versions are checked, the one that the method proposed among them. No model is asked
+by bisection; where the original is below what a version must reach, by giving back 1, 2, 4 … until one holds, and then by
+bisection. At most 1 + log2(steps) versions are checked, the one that the method proposed among them. No model is asked
 for anything that depends on a threshold but for these versions, and all answers are in the cache.
 """
 
@@ -43,10 +44,11 @@ from transforms.inference.engine import (
     failed,
     turn,
 )
+from transforms.joining import joined
 from transforms.score import answer_request, final_answer, likelihood, statement
 from transforms.statements import without_statements
 from transforms.traces import Unparsable, split_thinking
-from transforms.types import Action, Drop, Message, Outcome, Problem, PrunedTrace, RecheckedTrace, joined
+from transforms.types import Action, Drop, Message, Outcome, Problem, PrunedTrace, RecheckedTrace
 from transforms.verify import checkable, judge_response
 
 
@@ -74,8 +76,19 @@ class Config(BaseConfig):
 
 JUDGING = verify.Config()
 NUM_REQUESTS = 7  # for a trace whose pruned thinking holds
-UNLIKELY = "the answer became too unlikely"
-MISLEADS = "the answer is hardly likelier than without any thinking, and after the original it is less likely than that"
+
+
+class Measured(NamedTuple):
+    """How likely the answer is, in nats per token: after original and pruned thinking, and `without` any."""
+
+    before: float
+    pruned: float
+    without: float
+
+    def least(self, max_loss: float) -> float:
+        """What a version must reach: no more than `max_loss` below the original, and as much above no thinking, or nearly sure."""
+        above_none = math.nextafter(self.without + max_loss, math.inf)
+        return max(self.before - max_loss, min(above_none, -max_loss))
 
 
 class Check(NamedTuple):
@@ -87,13 +100,6 @@ class Check(NamedTuple):
     reason: str
     support_nats_per_token: float
     completion_rate: float
-
-
-class Least(NamedTuple):
-    """The support that a version must reach, and what is said of one that does not."""
-
-    nats_per_token: float
-    reason: str
 
 
 class Settled(NamedTuple):
@@ -124,13 +130,14 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
     contexts = [*texts, *(derivation(trace, text) for text in texts), ""]
     asked = [*(turn(trace.prompt, text) for text in texts), *_answers(trace, contexts)]  # at once: they begin alike
     before, pruned, *answers = yield from answers_to(asked)
-    plain_before, plain_pruned, support_before, support_pruned, without = _per_token(answers, len(contexts))
+    plain_before, plain_pruned, *support = _per_token(answers, len(contexts))
+    measured = Measured(*support)
     outcome = outcome_of(trace, judging)
     if outcome == Outcome.CORRECT:
-        settled = yield from _settled(trace, support_before, support_pruned, without, config, judging)
+        settled = yield from _settled(trace, measured, config, judging)
     else:
         wrong = "the original's answer is not correct"
-        settled = Settled("original_fails", wrong, _steps(restorable_groups(trace)), support_before, math.nan, 0)
+        settled = Settled("original_fails", wrong, _steps(restorable_groups(trace)), measured.before, math.nan, 0)
     final = joined(trace.thinking, trace.steps, trace.decisions, settled.given_back)
     after = {trace.thinking: before, trace.pruned: pruned}.get(final)
     if after is None:
@@ -145,11 +152,11 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
         num_checks=settled.num_checks,
         answer_loglik_before_nats_per_token=plain_before,
         answer_loglik_after_nats_per_token=plain_pruned,
-        answer_loglik_without_nats_per_token=without,
-        support_before_nats_per_token=support_before,
-        support_pruned_nats_per_token=support_pruned,
+        answer_loglik_without_nats_per_token=measured.without,
+        support_before_nats_per_token=measured.before,
+        support_pruned_nats_per_token=measured.pruned,
         support_after_nats_per_token=settled.support_nats_per_token,
-        supported=support_before > without,
+        supported=measured.before > measured.without,
         completion_rate=settled.completion_rate,
         num_tokens_before=_scores(before).num_tokens,
         num_tokens_pruned=_scores(pruned).num_tokens,
@@ -158,68 +165,51 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
     )
 
 
-def _settled(
-    trace: PrunedTrace,
-    support_before: float,
-    support_pruned: float,
-    without: float,
-    config: Config,
-    judging: verify.Config,
-) -> Dialogue[Settled]:
-    """The pruned thinking if it holds, else with as few steps given back as bisection finds."""
-    groups, least = restorable_groups(trace), least_support(support_before, without, config)
-    first = yield from _check(trace, trace.pruned, support_pruned, least, config, judging)
+def _settled(trace: PrunedTrace, measured: Measured, config: Config, judging: verify.Config) -> Dialogue[Settled]:
+    """The pruned thinking if it holds, else with as few steps given back as the search finds."""
+    groups = restorable_groups(trace)
+    first = yield from _check(trace, trace.pruned, measured.pruned, measured, config, judging)
     if not first.reason:
         return Settled("passed", "", (), first.support_nats_per_token, first.completion_rate, 1)
     if not groups:
         reason = f"{first.reason}, and nothing was deleted"
-        return Settled("gave_up", reason, (), support_before, first.completion_rate, 1)
+        return Settled("gave_up", reason, (), measured.before, first.completion_rate, 1)
     best, num_checks = None, 1
     low, high = 0, len(groups)  # with `low` groups given back it does not hold; with `high` it does, or is the original
+    original_holds = measured.before >= measured.least(config.max_loss_nats_per_token)
     while high - low > 1 and num_checks <= math.floor(math.log2(len(trace.steps))):
-        middle = (low + high) // 2
+        between = best is not None or original_holds
+        middle = (low + high) // 2 if between else min(max(1, 2 * low), high - 1)
         version = joined(trace.thinking, trace.steps, trace.decisions, _steps(groups[:middle]))
         answer = yield from answers_to(_answers(trace, [derivation(trace, version)]))
         (support,) = _per_token(answer, 1)
-        found = yield from _check(trace, version, support, least, config, judging)
+        found = yield from _check(trace, version, support, measured, config, judging)
         num_checks += 1
         low, high, best = (middle, high, best) if found.reason else (low, middle, found)
     if best is None:
-        return Settled("gave_up", first.reason, _steps(groups), support_before, math.nan, num_checks)
+        return Settled("gave_up", first.reason, _steps(groups), measured.before, math.nan, num_checks)
     given = _steps(groups[:high])
     return Settled("rolled_back", first.reason, given, best.support_nats_per_token, best.completion_rate, num_checks)
 
 
 def _check(
-    trace: PrunedTrace, thinking: str, support: float, least: Least, config: Config, judging: verify.Config
+    trace: PrunedTrace, thinking: str, support: float, measured: Measured, config: Config, judging: verify.Config
 ) -> Dialogue[Check]:
     """Whether one version of the thinking holds."""
     if not intact(thinking, trace.response):
         return Check("the pruned trace does not parse as training would see it", math.nan, math.nan)
+    max_loss = config.max_loss_nats_per_token
     if thinking != trace.thinking:
-        if not (math.isfinite(support) and math.isfinite(least.nats_per_token)):
+        if not all(map(math.isfinite, (support, measured.before, measured.without))):
             return Check("how likely the answer is cannot be measured", support, math.nan)
-        if support < least.nats_per_token:
-            return Check(least.reason, support, math.nan)
+        if support < measured.before - max_loss:
+            return Check("the answer became too unlikely", support, math.nan)
+        if support < measured.least(max_loss):
+            return Check("the answer is hardly likelier than without any thinking", support, math.nan)
     completions = yield from answers_to(_completions(trace, thinking, config))
     right = [_is_right(exchange, trace, judging) for exchange in completions]
     rate = sum(right) / len(right) if right else math.nan
     return Check("too few completions are right" if rate < config.min_rate else "", support, rate)
-
-
-def least_support(before: float, without: float, config: Config) -> Least:
-    """What a version must reach: `max_loss` below the original, and above no thinking, if the original is.
-
-    The second counts only where no thinking does not make the answer as good as sure by itself. From an original that misleads,
-    as no thinking is more than `max_loss` above it, goes on what is as far above no thinking; or what the completions allow.
-    """
-    max_loss = config.max_loss_nats_per_token
-    if max_loss < without - before < math.inf and not config.completions:
-        return Least(without + max_loss, MISLEADS)
-    least = before - max_loss
-    if without < -max_loss:
-        least = max(least, min(before, math.nextafter(without, math.inf)))
-    return Least(least, UNLIKELY)
 
 
 def derivation(trace: PrunedTrace, thinking: str) -> str:

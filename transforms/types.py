@@ -11,7 +11,6 @@ texts: a part of `traces/` and the part of `steps/` of the same number hold the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -310,20 +309,9 @@ class Decision:
     text: str = ""
 
 
-def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision], given_back: Sequence[int] = ()) -> str:
-    """What stays of the thinking: the kept steps and those given back, byte for byte, and the rewritten ones, in order."""
-    texts = []
-    for step, decision in zip(steps, decisions, strict=True):
-        if decision.action == Action.KEEP or decision.step in given_back:
-            texts.append(step.text(thinking))
-        elif decision.action == Action.REWRITE:
-            texts.append(decision.text)
-    return "".join(texts)
-
-
 @dataclass(frozen=True)
 class PrunedTrace:
-    """A trace with one decision per step; `pruned` is the joined text of the kept and rewritten steps.
+    """A trace with one decision per step; `pruned` is what stays (`transforms.joining`).
 
     `shortfall` says why a budget was not met, or is "". `prompts` is the checksum of the prompts behind the annotations that
     the method read, or "".

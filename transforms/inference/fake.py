@@ -1,5 +1,7 @@
 """An engine without a model: it does sums step by step, wrongly now and then, and scores words.
 
+A number that stands earlier in the scored text is hardly surprising, so an answer is likely after a thinking that has it.
+
 Everything is a function of the request, so a run can be repeated anywhere. A prompt without a sum gets
 an answer without a final answer, as real teachers give them too.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +29,7 @@ from transforms.inference.engine import (
 from transforms.seeding import unit_interval
 
 _SUM = re.compile(r"-?\d+(?:\s[-+]\s-?\d+)+")
+_NUMBER = re.compile(r"\d+")
 _WORD = re.compile(r"\s*\S+|\s+$")
 
 
@@ -94,9 +97,19 @@ def _fitting(schema: dict[str, Any], seed: str) -> Any:
     return "so"
 
 
+def _surprisals(words: Iterable[str]) -> Iterator[float]:
+    """Of each word in nats: up to its letters, but for numbers that were said before."""
+    said: set[str] = set()
+    for word in words:
+        numbers = set(_NUMBER.findall(word))
+        known = 0.02 if numbers and numbers <= said else 1
+        said |= numbers
+        yield round(known * (0.5 + 4 * unit_interval(0, "word", word)), 6)
+
+
 def _score(request: ScoreRequest) -> TokenScores:
     words = [(found.start(), found.end(), found[0]) for found in _WORD.finditer(request.text)]
-    surprisals = [round(0.5 + 4 * unit_interval(0, "word", word.strip()), 6) for _, _, word in words]
+    surprisals = list(_surprisals(word.strip() for _, _, word in words))
     blank = (None,) * len(words)
     scores = TokenScores(tuple(start for start, _, _ in words), tuple(end for _, end, _ in words), blank, blank)
     wanted = set(request.wanted(scores))

@@ -18,6 +18,7 @@ from types import ModuleType
 from transforms.configuration import Config
 from transforms.inference.dialogue import Dialogue, UnansweredError
 from transforms.inference.engine import failed
+from transforms.joining import joined
 from transforms.pruning import (
     answer_likelihood,
     asap,
@@ -30,7 +31,7 @@ from transforms.pruning import (
     tail,
 )
 from transforms.pruning.base import PruneInput, shortfall
-from transforms.types import Decision, Drop, DropReason, PrunedTrace, joined
+from transforms.types import Decision, Drop, DropReason, PrunedTrace
 
 METHODS: dict[str, ModuleType] = {
     "keep_all": keep_all,

@@ -23,12 +23,13 @@ from pydantic import Field, model_validator
 
 from transforms.configuration import refuse_unread
 from transforms.inference.dialogue import Dialogue, answers_to
+from transforms.joining import stitched
 from transforms.pruning.base import Budget, Deletion, PruneInput, protected, within_budget
 from transforms.score import answer_request, final_answer, likelihood
 from transforms.statements import without_statements
 from transforms.types import Action, Decision
 
-VERSION = "1"
+VERSION = "2"
 NEEDS = frozenset({"scorer"})
 
 
@@ -120,7 +121,8 @@ def _likelihoods(given: PruneInput, versions: Sequence[Sequence[int]], masked: b
     trace, texts, asked = given.trace, given.trace.texts, []
     answer = final_answer(trace.response, trace.problem)
     for steps in versions:
-        text = "".join(texts[step] for step in steps)
+        left = set(steps)
+        text = "".join(stitched(texts, [one if step in left else None for step, one in enumerate(texts)]))
         text = without_statements(text, answer, trace.problem, trace.thinking) if masked else text
         asked.append(answer_request(trace.prompt, text, answer, trace.problem.answer_kind))
     exchanges = yield from answers_to(asked)

@@ -61,7 +61,9 @@ class Budget(Config):
 
     def of(self, num_tokens: int) -> int:
         """The budget for a thinking of so many tokens."""
-        return math.floor(self.ratio * num_tokens) if self.tokens is None else min(self.tokens, num_tokens)
+        return (
+            math.floor(round(self.ratio * num_tokens, 6)) if self.tokens is None else self.tokens
+        )  # 0.29 of 100 is 29
 
 
 class Deletion(NamedTuple):
