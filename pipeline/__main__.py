@@ -116,11 +116,12 @@ for stage_name in HELP:
 
 
 @app.command(help="Check the parameter file, as `make repro` does before it starts.")
-def check(params: ParamsFile = "params.yaml") -> None:
+def check(params: ParamsFile = "params.yaml", override: Override = None) -> None:
     """Exit code 2 and one line if something is wrong or missing."""
     from pipeline.config import check_complete
 
-    check_complete(params)
+    found = check_complete(params, override)
+    print(f"{params}: complete and right; prune.methods: {', '.join(found.prune.methods)}")
 
 
 @app.command(help="Show what is done, unfinished and dropped, and what it took.")

@@ -211,6 +211,17 @@ class Params(Config):
             raise combination(
                 "filter.method", f"is not run; allowed: portfolio, {', '.join(self.prune.methods)} (prune.methods)"
             )
+        for name in self.filter.portfolio_without:
+            if name not in METHODS:
+                raise combination(
+                    "filter.portfolio_without", f"has no method in {name!r}; allowed: {', '.join(METHODS)}"
+                )
+        if self.filter.method == "portfolio" and set(self.prune.methods) <= set(self.filter.portfolio_without):
+            raise combination(
+                "filter.portfolio_without",
+                f"leaves none of prune.methods = {', '.join(self.prune.methods)}: "
+                "name one in filter.method, or take it out here",
+            )
         if (
             "drp" in self.prune.methods
             and self.annotate.opinions == "structured"
@@ -340,15 +351,15 @@ def used_models(params: Params) -> dict[str, Any]:
     return {name: model for name, model in params.models.items() if name in names}
 
 
-def check_complete(path: str) -> None:
-    """Whether `dvc repro` can begin.
+def check_complete(path: str, overrides: list[str] | None = None) -> Params:
+    """Whether `dvc repro` can begin; the parameters.
 
     Raises:
         ConfigError: the file leaves out a key that dvc.yaml needs; a stage alone would take the default.
         SandboxError: answers will be code, and there is no sandbox.
         ModelError: a key is not in the environment.
     """
-    params = load(path)
+    params = load(path, overrides)
     with open(path, encoding="utf-8") as file:
         values = YAML(typ="safe", pure=True).load(file)
     check_sandbox(params)
@@ -362,6 +373,7 @@ def check_complete(path: str) -> None:
             for key in [f"{stage}.model"] * (stage in ASKING) + list(section(params, stage, method)):
                 if key != "wanted" and value_at(values, key.split(".")) == MISSING:
                     raise ConfigError(f"{path}: {key} is missing; DVC needs it there, even if it is its default")
+    return params
 
 
 def check_sandbox(params: Params) -> None:

@@ -15,7 +15,8 @@ import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from itertools import islice
+from functools import partial
+from itertools import groupby, islice
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -28,7 +29,7 @@ from transforms import storage
 from transforms.difficulty import SAMPLES, failed_samples
 from transforms.emit import SPLITS
 from transforms.folders import MANIFEST, StageFolder, lineage, read_rows
-from transforms.types import Action, Annotations, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Verdict
+from transforms.types import Action, Annotations, Decision, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Verdict
 
 METRICS, TOKENS, PAGE = "metrics.json", "tokens.csv", "index.html"
 
@@ -257,15 +258,22 @@ def _given_back(trace: RecheckedTrace) -> int:
 
 
 def _steps(trace: RecheckedTrace) -> list[dict[str, Any]]:
-    return [
-        {
-            "text": step.text(trace.thinking).strip("\n"),
-            "look": "back" if decision.step in trace.given_back else "" if decision.action == Action.KEEP else "gone",
-            "rewritten": "" if decision.step in trace.given_back else decision.text.strip("\n"),
-            "reason": decision.reason,
-        }
-        for step, decision in zip(trace.steps, trace.decisions, strict=True)
-    ]
+    """Steps that stand together and share look and reason are one."""
+    found = []
+    for (look, reason, _), run in groupby(trace.decisions, partial(_look, trace)):
+        first, *more = run
+        start, end = trace.steps[first.step].start, trace.steps[(more or [first])[-1].step].end
+        rewritten = "" if look == "back" else first.text.strip("\n")
+        text = trace.thinking[start:end].strip("\n")
+        found.append({"text": text, "look": look, "rewritten": rewritten, "reason": reason})
+    return found
+
+
+def _look(trace: RecheckedTrace, decision: Decision) -> tuple[str, str, int]:
+    """How a step looks and why; each rewrite is something of its own."""
+    is_back, is_kept = decision.step in trace.given_back, decision.action == Action.KEEP
+    look = "back" if is_back else "" if is_kept else "gone"
+    return look, decision.reason, decision.step if decision.text and not is_back else -1
 
 
 def page(metrics: dict[str, Any], shown: list[dict[str, Any]]) -> str:
@@ -299,8 +307,9 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
             f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back, {numbers['statuses'].get('gave_up', 0)} given up{_short(numbers)}"
             for method, numbers in metrics["methods"].items()
         ),
+        *_unsupported(metrics["methods"]),
         *advice,
-        f"  look at {storage.join(paths.stage('report'), PAGE)}; `dvc metrics show`, `dvc plots show`, `python -m pipeline status`",
+        f"  look at {storage.join(paths.stage('report'), PAGE)}; `dvc metrics show --json`, `dvc plots show`, `python -m pipeline status`",
         "",
     ]
     return "\n".join(lines)
@@ -309,6 +318,13 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
 def _short(numbers: dict[str, Any]) -> str:
     """How many traces are over the method's budget, if any are."""
     return f", {count} over the budget" if (count := numbers.get("shortfall_traces", 0)) else ""
+
+
+def _unsupported(methods: dict[str, dict[str, Any]]) -> list[str]:
+    """How many originals do not support their answer, if any do not."""
+    count = max((numbers.get("unsupported_traces", 0) for numbers in methods.values()), default=0)
+    total = max((numbers["correct_traces"] for numbers in methods.values()), default=0)
+    return [f"    {count} of {total} originals do not support their answer (docs/recheck.md)"] if count else []
 
 
 def _hardest(bands: dict[str, dict[str, float]]) -> list[str]:
@@ -321,6 +337,8 @@ def _hardest(bands: dict[str, dict[str, float]]) -> list[str]:
     if not solved:
         return [f"  problems {never}"]
     band = min(solved, key=lambda band: band["max_pass_rate"])
+    if len(solved) == 1 and band["max_pass_rate"] == 1:
+        return [f"  problems {never}"]
     return [
         f"  hardest problems (pass rate ≤ {band['max_pass_rate']:.0%}): {band['problems_with_example']} of {band['problems']} gave an example; {never}"
     ]

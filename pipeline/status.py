@@ -19,13 +19,15 @@ from transforms.folders import MANIFEST, StageFolder
 
 def show(params: Params, paths: Paths) -> None:
     """Prints a table of all stages."""
-    table = Table("stage", "state", "rows", "took", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     console = Console()
-    for number in (0, 3, *([2] if console.width >= 72 else [])):  # the state wraps at its words
-        table.columns[number].no_wrap = True
+    heads = ["stage", "state", "rows", "took"][: 4 if console.width >= 60 else 3]
+    table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column, name in zip(table.columns, heads, strict=True):  # the state wraps at its words
+        column.no_wrap = name in ("stage", "took") or (name == "rows" and console.width >= 72)
     table.columns[1].min_width = 10
     for stage, state, counts, dropped, took in rows(params, paths):
-        table.add_row(stage, state, "\n".join([counts, *(f"− {line}" for line in dropped.splitlines())]), took)
+        counts = "\n".join([counts, *(f"− {line}" for line in dropped.splitlines())])
+        table.add_row(*[stage, state, counts, took][: len(heads)])
     console.print(table)
     metrics = storage.join(paths.stage("report"), METRICS)
     if storage.exists(metrics):
@@ -66,7 +68,7 @@ def _state(folder: StageFolder, paths: Paths, config: dict[str, Any], tallied: s
     manifest = folder.manifest()
     if manifest is None:
         parts = len(folder.receipts())
-        return (f"unfinished, {parts} parts" if parts else "not run", "", "")
+        return (f"unfinished, {parts} parts" if folder.is_begun() else "not run", "", "")
     counts = manifest["rows"]
     values = folder.counts(tallied) if tallied else {}
     rows = [f"{counts['read']} → {counts['kept']}", *_lines(values)]

@@ -136,6 +136,8 @@ WRONG = [
     ("generate.model=nobody", ["generate.model = 'nobody'", "allowed: teacher, student"]),
     ("score.model=teacher", ["score.model = 'teacher'", "cannot score", "transformers, endpoint, fake"]),
     ("filter.method=drp", ["filter.method = 'drp'", "portfolio, keep_all, first_correct"]),
+    ("prune.methods=[tail, random]", ["filter.portfolio_without = ", "leaves none of prune.methods = tail, random"]),
+    ("filter.portfolio_without=[tial]", ["filter.portfolio_without = ", "has no method in 'tial'; allowed: keep_all"]),
     ("prune.options.step_entropy={ratio: 0.5}", ["prune.options.step_entropy.ratio = 0.5", "with steps: null"]),
     ("prune.options.asap={rounds: 2}", ["prune.options.asap.rounds = 2", "with mode: iterative"]),
     (

@@ -64,6 +64,17 @@ def test_the_portfolio_takes_the_shortest_and_the_first_named_of_equals() -> Non
     )
 
 
+def test_the_portfolio_leaves_baselines_out() -> None:
+    versions = [version("a", 0, 50), version("a", 1, 40), version("a", 2, 10)]
+    assert decide(versions, portfolio_without=("third",)) == {
+        ("a", 0): "not_chosen keep_all: first_correct made it as short or shorter",
+        ("a", 1): "",
+        ("a", 2): "not_chosen third: it is one of filter.portfolio_without",
+    }
+    assert chosen(versions, portfolio_without=("third",), method="third") == ["a"]
+    assert {"random", "head", "tail"} == set(Config().portfolio_without)
+
+
 def test_a_named_method_takes_its_own() -> None:
     versions = [version("a", 0, 50), version("a", 1, 40)]
     assert decide(versions, method="keep_all") == {

@@ -27,12 +27,14 @@ from transforms.types import DropReason, Outcome
 class Config(BaseConfig):
     """`method`: whose version of a trace, or "portfolio". `choose`: which traces of a problem come first.
 
+    `portfolio_without`: methods that the portfolio does not take, as they are there to be compared with.
     `most_probable` is by the scorer's mean log-probability of the tokens of the thinking that goes on. `max_similarity` is of the word
     3-grams of two traces of a problem; null: only equal texts are dropped. `num_examples` null: all. `bands` are the
     upper edges of the pass rate, the last 1.0.
     """
 
     method: str = Field("portfolio", min_length=1)
+    portfolio_without: tuple[str, ...] = Field(("random", "head", "tail"), strict=False)
     choose: Literal["shortest", "random", "most_probable"] = "shortest"
     max_per_problem: int = Field(1, ge=1)
     max_similarity: float | None = Field(0.9, gt=0, le=1)
@@ -147,8 +149,11 @@ def unfit(version: Version, rule: Rule) -> Rejected | None:
         return Rejected(DropReason.UNDECIDED, "the verifier could not tell whether the answer is correct")
     if version.status == "original_fails":
         return Rejected(DropReason.UNDECIDED, "the re-check could not verify the original as training would see it")
-    if rule.config.method not in ("portfolio", rule.methods[version.method]):
-        return Rejected(DropReason.NOT_CHOSEN, f"filter.method is {rule.config.method}")
+    config, method = rule.config, rule.methods[version.method]
+    if config.method not in ("portfolio", method):
+        return Rejected(DropReason.NOT_CHOSEN, f"filter.method is {config.method}")
+    if config.method == "portfolio" and method in config.portfolio_without:
+        return Rejected(DropReason.NOT_CHOSEN, "it is one of filter.portfolio_without")
     return None
 
 

@@ -112,6 +112,10 @@ class StageFolder:
             raise InputError(f"{self.path} is not finished: run {command} first, or `dvc repro`")
         return manifest
 
+    def is_begun(self) -> bool:
+        """Whether there is unfinished work in it."""
+        return self.manifest() is None and storage.exists(storage.join(self.path, WORK, "fingerprint"))
+
     def begin(self, about: dict[str, Any]) -> set[int]:
         """Prepares the folder for work made from `about`; returns the indices of parts already finished.
 
