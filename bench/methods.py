@@ -268,7 +268,7 @@ def measure(
         "tokens_kept": round(sum(c.num_tokens_pruned for c in checks) / before, 3),
         "shortfalls": sum(bool(version.shortfall) for version in versions),
         "plain_change_nats": mean(
-            [c.answer_loglik_after_nats_per_token - c.answer_loglik_before_nats_per_token for c in checks]
+            [c.answer_loglik_pruned_nats_per_token - c.answer_loglik_before_nats_per_token for c in checks]
         ),
         "masked_change_nats": mean([c.support_pruned_nats_per_token - c.support_before_nats_per_token for c in checks]),
         "holds": round(sum(holds) / len(holds), 3),

@@ -173,7 +173,7 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
             total["before"] += trace.num_tokens_before
             total["pruned"] += trace.num_tokens_pruned
             total["after"] += trace.num_tokens_after
-            change = trace.answer_loglik_after_nats_per_token - trace.answer_loglik_before_nats_per_token
+            change = trace.answer_loglik_pruned_nats_per_token - trace.answer_loglik_before_nats_per_token
             if not math.isnan(change):
                 total["loglik"] += change
                 total["with_loglik"] += 1
@@ -195,7 +195,7 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
         "tokens_pruned": int(total["pruned"]),
         "tokens_after": int(total["after"]),
         "kept_share": _share(total["after"], total["before"]),
-        "mean_loglik_change_nats_per_token": _share(total["loglik"], total["with_loglik"], 4),
+        "mean_pruned_loglik_change_nats_per_token": _share(total["loglik"], total["with_loglik"], 4),
     }
 
 

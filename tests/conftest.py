@@ -124,11 +124,12 @@ def problem(answer: str = "5", kind: str = "math", question: str = "What is 2 + 
     return Problem(question=question, answer=answer, answer_kind=kind, **values)
 
 
-def segmented(thinking: str, response: str = "So it is \\boxed{5}.", given: Problem | None = None) -> SegmentedTrace:
+def segmented(
+    thinking: str, response: str = "So it is \\boxed{5}.", given: Problem | None = None, unit: Any = "paragraph"
+) -> SegmentedTrace:
     """A trace in steps."""
-    return SegmentedTrace(
-        "p-0/0", given or problem(), "teacher", "What is 2 + 3?", thinking, response, split_steps(thinking)
-    )
+    steps = split_steps(thinking, unit)
+    return SegmentedTrace("p-0/0", given or problem(), "teacher", "What is 2 + 3?", thinking, response, steps)
 
 
 def rechecked(id: str, status: str, **more: Any) -> RecheckedTrace:
@@ -137,7 +138,7 @@ def rechecked(id: str, status: str, **more: Any) -> RecheckedTrace:
         "problem": problem(""), "model": "m", "prompt": "?", "method": "keep_all", "thinking": "So 5.", "response": "It is 5.",
         "steps": (Step(0, 5, "prose"),), "decisions": (Decision(0, "keep", "keep_all"),), "pruned": "So 5.", "shortfall": "",
         "final": "So 5.", "reason": "", "outcome": "correct", "given_back": (), "num_checks": 1, "supported": True,
-        "answer_loglik_before_nats_per_token": -1.0, "answer_loglik_after_nats_per_token": -1.0,
+        "answer_loglik_before_nats_per_token": -1.0, "answer_loglik_pruned_nats_per_token": -1.0,
         "answer_loglik_without_nats_per_token": -2.0, "support_before_nats_per_token": -1.0,
         "support_pruned_nats_per_token": -1.0, "support_after_nats_per_token": -1.0, "completion_rate": math.nan, "num_tokens_before": 9, "num_tokens_pruned": 9,
         "num_tokens_after": 9, "mean_logprob_after_nats_per_token": -0.5,

@@ -233,6 +233,42 @@ def test_labels_are_compared_with_the_same_question_without_the_step() -> None:
     }
 
 
+def test_scores_of_windows_are_averaged() -> None:
+    """Step 3 is in two windows; the second is surer of its opinion than the first of another."""
+
+    def answer(request: Any) -> Any:
+        ((start, end),) = request.spans
+        is_second = "[5]" in request.messages[0].content
+        likes = {"delete": 3.0} if is_second else {"merge": 1.0}
+        value = -3.0 + (likes.get(request.text[start:end], 0.0) if request.text.startswith("Step 3") else 0.0)
+        return TokenScores((0, start), (start, end), (-9.0, value), (0.0, 0.0))
+
+    config = Config(opinions="likelihood", window_steps=4, overlap_steps=2)
+    found, _ = ask(segmented(TEXT), answer, config, ("actions",))
+    assert isinstance(found, Annotations)
+    assert found.opinions[2].action == "delete"
+    by_window = [[value - math.log(sum(map(math.exp, row))) for value in row] for row in ([0, 0, 0, 1], [0, 3, 0, 0])]
+    means = [sum(column) / 2 for column in zip(*by_window, strict=True)]
+    assert found.opinions[2].action_scores_nats == pytest.approx(means, abs=1e-5)
+
+
+def test_there_is_room_for_an_answer_and_it_is_sampled_as_told() -> None:
+    _, requests = ask(segmented(TEXT), teacher(lambda _: "compress"), Config(temperature=0.5, max_tokens=99))
+    assert {request.sampling.temperature for request in requests} == {0.5}
+    for request in requests:
+        asked = json.loads(request.schema).get("properties", {}) if request.schema else {}
+        if not asked or list(asked) == ["text"]:
+            assert request.sampling.max_tokens == 99
+        else:  # a skill of 30 characters a step at the most
+            assert request.sampling.max_tokens >= 40 * len(asked)
+
+
+def test_the_short_solution_is_asked_for_with_the_answer_alone() -> None:
+    _, requests = ask(segmented(TEXT, "I add 14 and 63. So \\boxed{77}."), teacher(lambda _: "keep"), wanted=("path",))
+    assert "77" in requests[0].messages[0].content
+    assert "14 and 63" not in requests[0].messages[0].content
+
+
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 19))
 def test_windows_cover_all_steps_and_move_on(num_steps: int, size: int, overlap: int) -> None:
     overlap = min(overlap, size - 1)

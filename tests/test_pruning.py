@@ -49,18 +49,15 @@ MADE = [
 ]
 
 
-def real_traces() -> list[SegmentedTrace]:
+def real_traces(unit: Any = "paragraph") -> list[SegmentedTrace]:
     found = []
     for name in ("gsm8k_deepseek-r1", "math_deepseek-r1", "gsm8k_r1-distill-qwen-32b"):
         with gzip.open(shared(f"traces/{name}.jsonl.gz"), "rt", encoding="utf-8") as lines:
             for row in map(json.loads, islice(lines, 4)):
                 parts = split_thinking(row["response"])
                 assert isinstance(parts, Parts)
-                found.append(
-                    segmented(
-                        parts.thinking, parts.response, problem(row["reference_answer"], question=row["question"])
-                    )
-                )
+                asked = problem(row["reference_answer"], question=row["question"])
+                found.append(segmented(parts.thinking, parts.response, asked, unit))
     return found
 
 
@@ -147,7 +144,7 @@ WAYS = [
 ]
 
 
-def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any]) -> None:
+def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any], unit: Any = "paragraph") -> None:
     config = METHODS[method].Config(**options)
     before = copy.deepcopy(trace)
     pruned = run(trace, method, config)
@@ -155,7 +152,13 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any])
     assert [decision.step for decision in pruned.decisions] == list(range(len(trace.steps)))
     assert all(decision.reason for decision in pruned.decisions)
     parts = {Action.KEEP: lambda d: trace.steps[d.step].text(trace.thinking), Action.REWRITE: lambda d: d.text}
-    assert pruned.pruned == "".join(parts[d.action](d) for d in pruned.decisions if d.action in parts)
+    rest = pruned.pruned
+    for stays in (parts[d.action](d) for d in pruned.decisions if d.action in parts):
+        assert rest.lstrip().startswith(stays.strip())
+        rest = rest.lstrip()[len(stays.strip()) :]
+    assert not rest.strip()
+    characters = iter(trace.thinking)
+    assert any(d.text for d in pruned.decisions) or all(character in characters for character in pruned.pruned)
     assert {d.action for d in pruned.decisions if d.text} <= {Action.REWRITE}
     assert pruned.pruned.strip()
     assert len(pruned.pruned) <= len(trace.thinking)
@@ -179,7 +182,11 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any])
             assert set(kept_steps(pruned)) <= set(protected(trace))
             assert pruned.shortfall
     assert run(trace, method, config) == pruned
-    again = segmented(pruned.pruned, trace.response, trace.problem)
+    if unit == "sentence" and method == "drp":
+        return  # it has no budget, and the teacher is asked about other steps: rewrites move the ends of sentences
+    if unit == "sentence" and getattr(config, "mode", "") == "sequential":
+        return  # nor has this: a second pass may find more (docs/prune.md); the scorer of this test adds up lines
+    again = segmented(pruned.pruned, trace.response, trace.problem, unit)
     assert run(again, method, same_budget(trace, pruned, method, options)).pruned == pruned.pruned
 
 
@@ -206,6 +213,12 @@ def test_contract_on_real_traces(method: str, options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("method", "options"), WAYS, ids=str)
+def test_contract_on_real_traces_in_sentences(method: str, options: dict[str, Any]) -> None:
+    for trace in real_traces("sentence"):
+        assert_contract(trace, method, options, "sentence")
+
+
+@pytest.mark.parametrize(("method", "options"), WAYS, ids=str)
 def test_a_method_states_its_needs_and_version(method: str, options: dict[str, Any]) -> None:
     module, config = METHODS[method], METHODS[method].Config(**options)
     wanted = needs(method, config)
@@ -226,6 +239,10 @@ def test_opinions_and_scores_of_another_trace_are_none() -> None:
     (lacking,) = prune(given._replace(scores=unscored_trace), "head", METHODS["head"].Config())
     assert isinstance(lacking, Drop)
     assert lacking.reason == "no_scores"
+    firsts = replace(given.scores, entropy="none")
+    (lacking,) = prune(given._replace(scores=firsts), "step_entropy", METHODS["step_entropy"].Config())
+    assert isinstance(lacking, Drop)
+    assert (lacking.reason, "needs entropies" in lacking.detail) == ("no_scores", True)
 
 
 @pytest.mark.parametrize(
@@ -296,6 +313,11 @@ def test_first_correct(text: str, config: Config, kept: str) -> None:
 )
 def test_conclusions(text: str, question: str, found: list[str]) -> None:
     assert conclusions(text, question) == found
+
+
+def test_a_step_is_judged_by_any_of_its_last_conclusions() -> None:
+    text = "Begin.\n\nSo 2 + 3 = 5, and 1 + 1 = 2, and 3 + 1 = 4.\n\nGood."
+    assert run(segmented(text), "first_correct").pruned == text.partition("Good.")[0]
 
 
 @pytest.mark.parametrize(
@@ -404,6 +426,8 @@ def test_asap_deletes_the_least_surprising_first_and_of_equal_steps_the_chosen_o
     assert decided(given, "asap", anchor="none", ratio=0.6) == [0, 1, 4]
     decisions = METHODS["asap"].prune(given, METHODS["asap"].Config(anchor="none"))
     assert [decision.score for decision in decisions] == [9.0, 5.0, 4.0, 1.0, 0.0]
+    alike = with_scores("Begin.\n\nsame\n\nsame\n\nso it is 5", [9.0, 1.0, 1.0, 9.0])
+    assert decided(alike, "asap", anchor="none", ratio=0.75) == [0, 2, 3]  # of equals the earlier one goes
     unknown = with_scores("Begin.\n\na\n\nb\n\nso it is 5", [math.nan, math.nan, 1.0, 2.0])
     assert decided(unknown, "asap", anchor="none", ratio=0.75) == [0, 1, 3]  # what is not known goes last
 
@@ -424,6 +448,26 @@ def test_the_lexical_anchor_is_the_response() -> None:
         response="We get 1234568 first.\nSo \\boxed{5}",
     )
     assert decided(near, "asap", ratio=1.0) == [0, 2, 3]
+    endings = with_scores(
+        "Begin.\n\nMultiplying costs.\n\nMusic.\n\nso 5", [1.0] * 4, response="We multiply cost.\n\\boxed{5}"
+    )
+    assert decided(endings, "asap", ratio=1.0) == [0, 1, 3]  # six letters of words
+    heavy = with_scores(
+        "Begin.\n\nNow 48.\n\nThe apples, pears.\n\nso 5",
+        [1.0] * 4,
+        response="Apples, pears, plums cost 48.\n\\boxed{5}",
+    )
+    assert decided(heavy, "asap", ratio=1.0, min_shared=3 / 7) == [
+        0,
+        1,
+        3,
+    ]  # a number counts as three words; at the share is on the path
+    russian = with_scores(
+        "Так.\n\nЯблоки дорогие.\n\nМузыка.\n\nso 5", [1.0] * 4, response="Яблоки стоят 48.\n\\boxed{5}"
+    )
+    assert decided(russian, "asap", ratio=1.0, min_shared=0.2) == [0, 1, 3]
+    chinese = with_scores("好。\n\n苹果很贵。\n\n音乐。\n\nso 5", [1.0] * 4, response="苹果 48。\n\\boxed{5}")
+    assert decided(chinese, "asap", ratio=1.0) == [0, 1, 2, 3]  # words are not told apart: all stay
     silent = with_scores(thinking, [1.0] * 5, response="\\boxed{99}")
     assert decided(silent, "asap", ratio=1.0) == [0, 1, 2, 3, 4]  # no step is on its path: all stay
 
@@ -432,6 +476,7 @@ def test_step_entropy_deletes_the_lowest_share_of_steps() -> None:
     given = with_scores("a\n\nb\n\nc\n\nd\n\nso 5", [1.0] * 5, [5.0, 1.0, 3.0, 2.0, 0.0])
     assert decided(given, "step_entropy") == [0, 4]
     assert decided(given, "step_entropy", steps=0.4) == [0, 2, 3, 4]  # the answer's would go too, but stays
+    assert decided(given, "step_entropy", steps=0.59) == [0, 2, 3, 4]  # no more than that share
     decisions = METHODS["step_entropy"].prune(given, METHODS["step_entropy"].Config(steps=0.4))
     assert [one.score for one in decisions] == [5.0, 1.0, 3.0, 2.0, 0.0]
     assert [one.reason for one in decisions][1:3] == ["low entropy", "among the highest entropies"]
@@ -496,6 +541,16 @@ def test_drp_does_what_the_teacher_says() -> None:
         ("That leaves him this apple, no other.", "That leaves him one.", ["1 + 4 = 5"], ""),
         ("It grew by ⅓ of all of this.", "It grew.", ["⅓ of 12"], "without 1/3"),
         ("It grew by 1/3 of all of this.", "It grew by ⅓.", ["⅓ of 12"], ""),
+        ("That is 50% of all of them.", "So 50 are there.", ["50% of 8"], "without 50%"),
+        ("That is 50 percent of them.", "That is 50%.", ["50% of 8"], ""),
+        ("So 50 of them are there then.", "So 50% are there.", [], "with 50%, which was not there"),
+        ("She takes half of the 6 apples.", "She takes 6 apples.", ["1/2 of 6"], "without 1/2"),
+        ("She takes half of the 6 apples.", "She takes 1/2 of 6.", ["half of 6"], ""),
+        ("He has twice as many as her.", "He has as many.", ["2 * 5 = 10"], "without 2"),
+        ("He has as many as she has.", "He has twice that.", [], "with 2, which was not there"),
+        ("Let me double-check all of this.", "I check this.", ["2 * 5 = 10"], ""),
+        ("First, let me figure out how.", "So how?", ["the 1st of them"], ""),
+        ("The first of them is red. So it goes.", "One is red.", ["the first of them"], "without 1st"),
         ("Let us go step-by-step to 5.", "On to 5.", ["step-by-step"], ""),
         ("That is 5\n- 3 apples.", "5, 3 apples.", ["5\n- 3 apples."], ""),
         ("So f(x) = 3 holds.", "It is 3.", ["f(x) = 3"], "without f(x)=3"),
@@ -533,14 +588,14 @@ def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None
     assert pruned.decisions[1].reason == "compress: kept, as the rewrite is without 12"
     unsure = [
         Opinion("keep", "", (0.0, -1.0, -1.0, -1.0)),
-        Opinion("delete", "", (-1.2, -1.0, -2.0, -2.0)),
+        Opinion("delete", "", (-1.25, -1.0, -2.0, -2.0)),
         Opinion("keep"),
     ]
-    for margin, kept in ((0.0, [0, 2]), (0.5, [0, 1, 2])):
+    for margin, kept in ((0.0, [0, 2]), (0.25, [0, 1, 2]), (0.5, [0, 1, 2])):  # above keep by more than the margin
         (pruned,) = prune(told("a\n\nb\n\nso 5", unsure), "drp", METHODS["drp"].Config(min_margin_nats=margin))
         assert isinstance(pruned, PrunedTrace)
         assert kept_steps(pruned) == kept
-        assert pruned.decisions[1].score == -1.2
+        assert pruned.decisions[1].score == -1.25
 
 
 def test_a_rewrite_of_a_step_that_stays_is_not_taken() -> None:
@@ -553,6 +608,16 @@ def test_a_rewrite_of_a_step_that_stays_is_not_taken() -> None:
     (pruned,) = prune(given, "drp", METHODS["drp"].Config(min_margin_nats=1.0))
     assert isinstance(pruned, PrunedTrace)
     assert [one.action for one in pruned.decisions] == ["keep", "rewrite", "keep", "keep"]
+    joins = [replace(one, action="merge") for one in (sure, sure, unsure, sure)]
+    (pruned,) = prune(
+        given._replace(
+            annotations=replace(given.annotations, opinions=tuple(joins), rewrites=(Rewrite(1, 2, "Hm.\n\n"),))
+        ),
+        "drp",
+        METHODS["drp"].Config(min_margin_nats=1.0),
+    )
+    assert isinstance(pruned, PrunedTrace)
+    assert pruned.decisions[1].reason == "merge: kept, as a step to be merged with it stays"
 
 
 def test_what_only_deleted_steps_use_may_go() -> None:

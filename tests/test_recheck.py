@@ -103,7 +103,7 @@ def test_what_holds_passes() -> None:
     assert found.num_tokens_before == len(TEXT)
     assert found.num_tokens_after == found.num_tokens_pruned == len("See.\n\n2 + 3 = 5.\n\n")
     assert found.answer_loglik_before_nats_per_token == found.support_before_nats_per_token == pytest.approx(-1.0)
-    assert found.answer_loglik_after_nats_per_token == found.support_after_nats_per_token == pytest.approx(-1.05)
+    assert found.answer_loglik_pruned_nats_per_token == found.support_after_nats_per_token == pytest.approx(-1.05)
     assert found.answer_loglik_without_nats_per_token == pytest.approx(-3.0)
     assert found.supported
 
@@ -126,7 +126,7 @@ def test_a_statement_of_the_answer_supports_nothing() -> None:
     found, texts = conclude(tail, likely)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, found.final) == ("gave_up", trace.thinking)
-    assert found.answer_loglik_after_nats_per_token == pytest.approx(-0.01)
+    assert found.answer_loglik_pruned_nats_per_token == pytest.approx(-0.01)
     assert "Add.\n\nThe final answer is \\boxed{5}." in texts
     assert not any("answer is 5" in text for text in texts[4:6])
 

@@ -139,7 +139,7 @@ def test_the_summary_says_what_was_voted_on() -> None:
 def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
     other = replace(problem("5"), family="other")
     traces = [
-        rechecked("a", "passed", support_after_nats_per_token=-1.5),
+        rechecked("a", "passed", support_after_nats_per_token=-1.5, answer_loglik_pruned_nats_per_token=-1.3),
         rechecked("b", "rolled_back", supported=False),
         rechecked("c", "gave_up", problem=other),
         rechecked("d", "original_fails", outcome="incorrect"),
@@ -152,6 +152,7 @@ def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
     }
     assert (found["correct_traces"], found["unsupported_traces"]) == (3, 1)
     assert found["mean_support_change_nats_per_token"] == pytest.approx(-0.1667)
+    assert found["mean_pruned_loglik_change_nats_per_token"] == -0.1
 
 
 def test_what_is_over_the_budget_unsupported_and_rewritten_is_counted_and_shown() -> None:

@@ -151,7 +151,7 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
         given_back=settled.given_back,
         num_checks=settled.num_checks,
         answer_loglik_before_nats_per_token=plain_before,
-        answer_loglik_after_nats_per_token=plain_pruned,
+        answer_loglik_pruned_nats_per_token=plain_pruned,
         answer_loglik_without_nats_per_token=measured.without,
         support_before_nats_per_token=measured.before,
         support_pruned_nats_per_token=measured.pruned,

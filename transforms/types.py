@@ -338,7 +338,7 @@ class RecheckedTrace(PrunedTrace):
 
     `final` is the thinking that goes on: the pruned one with the steps in `given_back` as they were. Log-likelihoods are of
     the final answer, in nats per token of the answer; NaN without an answer. Those of the answer are after the original
-    (`before`), after what the method proposed (`after`), and after no thinking at all (`without`). Those of the support
+    (`before`), after what the method proposed (`pruned`), and after no thinking at all (`without`). Those of the support
     are after the original, the proposed and the `final` thinking, all without the sentences that only state the answer. `supported` is false
     where the original makes the answer no more likely than no thinking does. `num_checks` versions were checked.
     """
@@ -350,7 +350,7 @@ class RecheckedTrace(PrunedTrace):
     given_back: tuple[int, ...]
     num_checks: int
     answer_loglik_before_nats_per_token: float
-    answer_loglik_after_nats_per_token: float
+    answer_loglik_pruned_nats_per_token: float
     answer_loglik_without_nats_per_token: float
     support_before_nats_per_token: float
     support_pruned_nats_per_token: float

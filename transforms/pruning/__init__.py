@@ -72,6 +72,8 @@ def _lacking(given: PruneInput, method: str, config: Config) -> Drop | None:
     wanted = needs(method, config)
     if "scores" in wanted and (given.scores is None or len(given.scores.steps) != len(given.trace.steps)):
         return Drop(given.trace.id, "prune", DropReason.NO_SCORES, f"{method} needs scores and the trace has none")
+    if "entropies" in wanted and given.scores is not None and given.scores.entropy == "none":
+        return Drop(given.trace.id, "prune", DropReason.NO_SCORES, f"{method} needs entropies and the scores have none")
     for name, field in (("actions", "action"), ("path", "path")):
         opinions = given.annotations.opinions if given.annotations else ()
         known = [bool(getattr(opinion, field)) for opinion in opinions]

@@ -14,6 +14,7 @@ the thinking is read without the sentences that only state the answer, as in the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
@@ -31,6 +32,7 @@ from transforms.types import Action, Decision
 
 VERSION = "2"
 NEEDS = frozenset({"scorer"})
+UNKNOWN = "how likely the answer is could not be measured"
 
 
 class Config(Budget):
@@ -87,7 +89,9 @@ def _sequential(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
         fewer = [other for other in left if other != step]
         (without,) = yield from _likelihoods(given, [fewer], config.masked)
         fall = now - without
-        if fall <= config.tolerance_nats_per_token:
+        if math.isnan(fall):
+            decisions.append(Decision(step, Action.KEEP, UNKNOWN))
+        elif fall <= config.tolerance_nats_per_token:
             left, now = fewer, without
             decisions.append(Decision(step, Action.DELETE, "the answer is as likely without it", fall))
         else:
@@ -99,6 +103,8 @@ def _by_gain(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
     """A step's score is its gain."""
     steps = range(len(given.trace.steps))
     found = yield from _likelihoods(given, [range(number) for number in (*steps, len(steps))], config.masked)
+    if any(map(math.isnan, found)):
+        return [Decision(step, Action.KEEP, UNKNOWN) for step in steps]
     best = list(accumulate(found, max))
     gains = [after - before for before, after in pairwise(best)]
     last = max((step for step in steps if gains[step] > 0), default=-1)

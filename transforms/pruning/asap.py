@@ -37,7 +37,10 @@ from transforms.types import Action, Decision, SegmentedTrace, Step
 VERSION = "4"
 NEEDS = frozenset({"scores"})
 
-_WORD = re.compile(r"[A-Za-z]{4,}")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]"
+)  # Thai, Lao, Japanese, Chinese: words are not told apart
 _NUMBER_WEIGHT = 3  # of a shared number beside a shared word
 
 
@@ -135,6 +138,8 @@ def off_path(given: PruneInput, config: Config) -> set[int]:
         return set()
     if config.anchor == "teacher":
         on = {step for step, opinion in enumerate(given.opinions()) if opinion.path != "aside"}
+    elif _UNSPACED.search(given.trace.response):
+        return set()
     else:
         on = _aligned(given.trace, config.min_shared)
     return set(range(len(given.trace.steps))) - on - set(protected(given.trace)) if on else set()

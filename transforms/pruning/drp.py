@@ -13,6 +13,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -24,7 +25,7 @@ from transforms.pruning.base import PruneInput, protected
 from transforms.statements import normalised, numbers
 from transforms.types import Action, Decision, Opinion, Rewrite
 
-VERSION = "3"
+VERSION = "4"
 NEEDS = frozenset({"actions"})
 
 _FORMULA = re.compile(
@@ -37,7 +38,13 @@ _SIDE = r"(?:(?=[\w.()]{0,39}\d)[\w.()]{1,40}|\(?[^\W\d]{1,2}(?:\(\w{1,2}\))?\)?
 _PLAIN = re.compile(rf"(?<![\w-]){_SIDE}(?:[ \t]{{0,2}}[-−+*/×÷·^=<>][ \t]{{0,2}}[-−]?{_SIDE}){{1,40}}(?![\w-])")
 # "5x", "12:30", "20k", "3rd"
 _ATTACHED = re.compile(r"(?<![\w.])\d[\d.,:]{0,40}(?:[^\W\d_]\w{0,40}|(?<=\d:\d\d)(?!\w))")
-_ANY_NUMBER = re.compile(r"-?\d[\w.,:/]*")
+_ANY_NUMBER = re.compile(r"-?\d[\w.,:/]*%?")
+_PERCENT = re.compile(r"\d[\d.]{0,40}(?=\s?(?:%|percent\b))")
+_OPENER = re.compile(
+    r"(?:^|(?<=[.!?:\n]))\s*(?:first|second|third|fourth)(?:ly)?,", re.IGNORECASE
+)  # no numbers of anything
+_MULTIPLE = re.compile(r"\b(half|twice|double|triple)[sd]?\b(?![- ]check)", re.IGNORECASE)
+_MULTIPLES = {"half": " 1/2 ", "twice": " 2 ", "double": " 2 ", "triple": " 3 "}
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
 
@@ -75,6 +82,11 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
             refused = why_not("".join(texts[part.start : part.stop]), rewrite, [*later, trace.response])
             for step in part:
                 decisions[step] = _rewritten(decisions[step], _named(actions[step], opinions[step]), rewrite, refused)
+            continue
+        for step in part:  # by likelihood, with a margin
+            if actions[step] in ("compress", "merge"):
+                reason = f"{_named(actions[step], opinions[step])}: kept, as a step to be merged with it stays"
+                decisions[step] = replace(decisions[step], reason=reason)
     return decisions
 
 
@@ -94,8 +106,8 @@ def why_not(original: str, rewrite: Rewrite, later: Sequence[str]) -> str:
 def terms(text: str) -> list[str]:
     """Numbers by value, and formulas without their spaces, each once: "\\(x = 5\\) of 1,200" → ["x=5", "5", "1200"].
 
-    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15". Numbers may be words ("twenty-five") or one
-    sign (⅓); with something attached ("12:30", "5x", "20k") they are as they are written.
+    Formulas are what stands in marks of maths, and runs such as "2x + 7 = 15". Numbers may be words ("twenty-five", "half") or
+    one sign (⅓); with something attached ("12:30", "5x", "20k", "50%") they are as they are written, too.
     """
     found: dict[str, None] = {}
     for match in _FORMULA.finditer(text):
@@ -104,9 +116,12 @@ def terms(text: str) -> list[str]:
             found["".join(formula.split())] = None
     for match in _PLAIN.finditer(text):
         found["".join(match[0].replace("−", "-").split()).strip(".()")] = None
-    plain = normalised(_VULGAR.sub(_in_digits, alpha2digit(text, "en", threshold=0)))
+    said = _MULTIPLE.sub(lambda word: _MULTIPLES[word[1].lower()], _OPENER.sub(" ", text))
+    plain = normalised(_VULGAR.sub(_in_digits, alpha2digit(said, "en", threshold=0)))
     for number in numbers(plain):
         found[str(number.value)] = None
+    for percent in _PERCENT.findall(plain):
+        found[f"{percent}%"] = None
     for attached in _ATTACHED.findall(plain):
         found[attached.lower()] = None
     return list(found)
