@@ -24,7 +24,6 @@ from transforms.types import Action, Decision, Drop, KeptTrace, PrunedTrace, Rec
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 MARKS = {Action.KEEP: "", Action.DELETE: "−", Action.REWRITE: "≈", Action.MERGE: "≈"}
-_PLAIN = ("within the budget", "keep", "before the answer")  # kept for no reason of its own
 MAX_IDS = 50
 WIDE = 110  # columns of a terminal that holds all of the table
 Row = TypeVar("Row")
@@ -63,7 +62,7 @@ def page(
     state: str = "",
     is_wide: bool = True,
 ) -> Group:
-    """What is printed. Where it is narrow, the reasons stand below the texts, and roles and surprisals are left out."""
+    """What is printed. Where it is narrow, each reason stands below the first text it is of, and roles and surprisals are left out."""
     given_back = rechecked.given_back if rechecked else ()
     heads = ("", "step", "role", "first", "mean", "score", "text", "why") if is_wide else ("", "step", "score", "text")
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -71,13 +70,14 @@ def page(
         column.justify = "right" if name in ("step", "first", "mean", "score") else "left"
         column.overflow, column.no_wrap = "fold", name not in ("text", "why")
         column.ratio = {"text": 4, "why": 1}.get(name)
+    said: set[str] = set()
     of_step: tuple[StepScore | None, ...] = scores.steps if scores and scores.steps else (None,) * len(pruned.steps)
     for step, decision, score in zip(pruned.steps, pruned.decisions, of_step, strict=True):
         is_back = decision.step in given_back
         action = Action.KEEP if is_back else Action(decision.action)
         text = Text(clean(step.text(pruned.thinking).strip("\n")), "" if action == Action.KEEP else "strike dim")
         if decision.text and not is_back:
-            text = Text.assemble(text, "\n", (clean(decision.text.strip("\n")), "bold"))
+            text = Text.assemble(text, "\n", (f"→ {clean(decision.text.strip())}", "bold"))
         mark, number, why = "+" if is_back else MARKS[action], str(decision.step), clean(_why(decision, is_back))
         if is_wide:
             first, mean = (
@@ -86,8 +86,9 @@ def page(
             ranked = number_of(decision.score)
             table.add_row(mark, number, step.role, number_of(first), number_of(mean), ranked, text, Text(why))
         else:
-            said = Text.assemble(text, "\n", (why, "italic")) if mark or why not in _PLAIN else text
-            table.add_row(mark, number, number_of(decision.score), said)
+            text = text if why in said else Text.assemble(text, "\n", (f"({why})", "italic"))
+            said.add(why)
+            table.add_row(mark, number, number_of(decision.score), text)
     problem = pruned.problem
     about = [
         problem.question.strip(),
@@ -96,14 +97,18 @@ def page(
     ]
     made_by = f"  {pruned.method} {pruned.method_version}, {pruned.model}{f'; {state}' if state else ''}\n"
     head = Text.assemble((clean(pruned.id), "bold"), clean(made_by), clean("\n".join(about)), "\n")
-    surprisals = "first, mean: surprisal of the step's first token and of all, nats/token; " if is_wide else ""
+    surprisals = (
+        "first, mean: surprisal of the step's first token and of all, nats/token"
+        if is_wide
+        else f"roles and surprisals from {WIDE} columns on"
+    )
     has_scores = any(not math.isnan(decision.score) for decision in pruned.decisions)
     ranks = (
         f"score: by what {pruned.method} ranks, the lowest go first"
         if has_scores
         else f"{pruned.method} gives no scores"
     )
-    legend = f"− deleted, ≈ rewritten, + given back; {surprisals}{ranks}"
+    legend = f"− deleted, ≈ rewritten (→ to what), + given back; {surprisals}; {ranks}"
     return Group(head, table, Text(clean(pruned.response.strip())), Text(f"\n{legend}", "dim"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -49,6 +50,37 @@ def test_rows_go_on_until_they_have_asked_all() -> None:
     ]
     with pytest.raises(ValueError, match="2 requests are not answered"):
         result(countdown(0), [])
+
+
+def test_a_round_goes_on_where_the_one_before_stopped() -> None:
+    """Played from the beginning each time, a dialogue of n rounds would take n² of its own steps."""
+    steps: list[int] = []
+
+    def long(row: list[int]) -> Dialogue[int]:
+        for number in range(row[0]):
+            steps.append(number)
+            yield [ask(str(number))]
+        return row[0]
+
+    job, row = conversation("bench", long), [50]
+    had: list[Exchange] = []
+    asked = list(job["ask"](row))
+    while asked:
+        had += [said(request, "") for request in asked]
+        (asked,) = job["again"]([row], [had])
+    assert job["map"](row, had) == [50]
+    assert len(steps) == 1 + 50 + 50
+    assert job["again"]([row], [had[:2]]) == [[ask("2")]]
+    assert job["again"]([row], [had[:1]]) == [[ask("1")]]  # a batch that begins again
+    assert job["again"]([[50]], [had[:1]]) == [[ask("1")]]
+
+
+def test_rounds_travel_without_what_is_paused() -> None:
+    again = conversation("bench", countdown)["again"]
+    rows, had = [2], [said(ask("2: 0"), "A")]
+    assert again(rows, [had]) == [[ask("2: 1")]]
+    copy = pickle.loads(pickle.dumps(again))
+    assert copy(rows, [had]) == [[ask("2: 1")]]
 
 
 def test_a_failure_ends_the_dialogue() -> None:

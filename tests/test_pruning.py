@@ -466,7 +466,7 @@ def test_the_lexical_anchor_is_the_response() -> None:
         "Так.\n\nЯблоки дорогие.\n\nМузыка.\n\nso 5", [1.0] * 4, response="Яблоки стоят 48.\n\\boxed{5}"
     )
     assert decided(russian, "asap", ratio=1.0, min_shared=0.2) == [0, 1, 3]
-    chinese = with_scores("好。\n\n苹果很贵。\n\n音乐。\n\nso 5", [1.0] * 4, response="苹果 48。\n\\boxed{5}")
+    chinese = with_scores("好。\n\n苹果 48 元。\n\n音乐。\n\nso 5", [1.0] * 4, response="苹果 48。\n\\boxed{5}")
     assert decided(chinese, "asap", ratio=1.0) == [0, 1, 2, 3]  # words are not told apart: all stay
     silent = with_scores(thinking, [1.0] * 5, response="\\boxed{99}")
     assert decided(silent, "asap", ratio=1.0) == [0, 1, 2, 3, 4]  # no step is on its path: all stay

@@ -56,7 +56,7 @@ def test_removed_steps_are_struck_out_and_rewritten_ones_shown() -> None:
     text = printed(trace, scores)
     assert [struck.strip() for struck in STRUCK.findall(text)] == ["Hm, well.", "Add 2 to 3.", "It gives 5."]
     lines = plain(text).splitlines()
-    assert any("2 + 3 = 5." in line for line in lines)
+    assert any("→ 2 + 3 = 5." in line for line in lines)
     (deleted,) = (line for line in lines if "Hm, well." in line)
     assert deleted.split()[:6] == ["−", "1", "derive", "1.12", "1.00", "0.25"]
     (back,) = (line for line in lines if "Good." in line)
@@ -108,7 +108,11 @@ def test_a_narrow_terminal_says_why_steps_of_their_own_reason_stay() -> None:
     values["decisions"] = (values["decisions"][0], second, third, fourth, values["decisions"][4])
     text = plain(printed(rechecked("p/0", "passed", **values), width=80))
     assert all(why in text for why in ("the first step", "has the final answer", "without 4"))
-    assert "within the budget" not in text
+    assert text.count("(within the budget)") == 1
+    every = replace(values["decisions"][0], reason="within the budget")
+    values["decisions"] = tuple(replace(every, step=n) for n in range(5))
+    assert plain(printed(rechecked("p/0", "passed", **values), width=80)).count("within the budget") == 1
+    assert plain(printed(rechecked("p/0", "passed", **values), width=160)).count("within the budget") == 5
 
 
 def test_show(pipeline: Run, tmp_path: Path) -> None:

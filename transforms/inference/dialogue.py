@@ -7,15 +7,16 @@
 
     Job("recheck", RecheckedTrace, read, **conversation("recheck", search))
 
-Each round plays the generator from its beginning over all exchanges so far, so it must do the same each time. If it does
-not, as where a verdict depends on a deadline, the row is dropped to be asked again by the next run.
+Each round goes on where the one before stopped, and at the end the generator is played once more over all exchanges for what
+it returns, so it must do the same each time. If it does not, as where a verdict depends on a deadline, the row is dropped
+to be asked again by the next run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from transforms.inference.engine import Exchange, Failure, Request, first_failure
 from transforms.types import DropReason, drop, row_id
@@ -48,7 +49,7 @@ def conversation(stage: str, dialogue: Callable[[Any], Dialogue[Any]]) -> dict[s
     """`ask`, `again` and `map` of a `Job` whose rows each have one outcome, what the dialogue returns."""
     return {
         "ask": partial(first_requests, dialogue),
-        "again": partial(_further_requests, dialogue),
+        "again": Rounds(dialogue),
         "map": partial(_outcome, stage, dialogue),
     }
 
@@ -58,10 +59,44 @@ def first_requests(dialogue: Callable[[Any], Dialogue[Any]], row: Any) -> Sequen
     return _played(dialogue(row), [])[0]
 
 
-def _further_requests(
-    dialogue: Callable[[Any], Dialogue[Any]], rows: Sequence[Any], exchanges: Sequence[list[Exchange]]
-) -> list[list[Request]]:
-    return [list(_played(dialogue(row), had)[0]) for row, had in zip(rows, exchanges, strict=True)]
+class Rounds:
+    """What is asked further for rows, from all exchanges they had: a `Job`'s `again`. Paused dialogues do not travel with it."""
+
+    def __init__(self, dialogue: Callable[[Any], Dialogue[Any]]):
+        self._dialogue = dialogue
+        self._paused: dict[int, _Paused] = {}
+
+    def __reduce__(self) -> tuple[type[Rounds], tuple[Callable[[Any], Dialogue[Any]]]]:
+        return Rounds, (self._dialogue,)
+
+    def __call__(self, rows: Sequence[Any], exchanges: Sequence[list[Exchange]]) -> list[list[Request]]:
+        """The next requests of each row; none where its dialogue has ended."""
+        return [self._next(row, had) for row, had in zip(rows, exchanges, strict=True)]
+
+    def _next(self, row: Any, exchanges: list[Exchange]) -> list[Request]:
+        paused = self._paused.pop(id(row), None)
+        try:
+            if paused is None or paused.row is not row or paused.had > len(exchanges):  # or the batch begins again
+                dialogue = self._dialogue(row)
+                paused = _Paused(row, dialogue, next(dialogue), 0)
+            dialogue, asked, had = paused.dialogue, paused.asked, paused.had
+            while had + len(asked) <= len(exchanges):
+                answered = exchanges[had : had + len(asked)]
+                had += len(asked)
+                asked = dialogue.send(answered)
+        except StopIteration:
+            return []
+        self._paused[id(row)] = _Paused(row, dialogue, asked, had)
+        return list(asked)
+
+
+class _Paused(NamedTuple):
+    """A dialogue that waits for the answers to `asked`, after `had` exchanges; the row is held, so that its id is its own."""
+
+    row: Any
+    dialogue: Dialogue[Any]
+    asked: Sequence[Request]
+    had: int
 
 
 def _outcome(stage: str, dialogue: Callable[[Any], Dialogue[Any]], row: Any, exchanges: list[Exchange]) -> list[Any]:
