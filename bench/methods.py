@@ -214,13 +214,13 @@ def rechecked(versions: Sequence[PrunedTrace], scorer: Asker, label: str, roll_b
 
 
 def has_support(check: RecheckedTrace) -> bool:
-    """Whether what the method left reaches what the re-check wants."""
+    """Whether what the method left reaches what the re-check wants; where nothing was deleted, it wants nothing."""
     support = recheck.Measured(
         check.support_before_nats_per_token,
         check.support_pruned_nats_per_token,
         check.answer_loglik_without_nats_per_token,
     )
-    return support.pruned >= support.least(recheck.Config().max_loss_nats_per_token)
+    return check.pruned == check.thinking or support.pruned >= support.least(recheck.Config().max_loss_nats_per_token)
 
 
 def read(trace: SegmentedTrace | PrunedTrace, thinking: str) -> GenerateRequest:

@@ -8,6 +8,7 @@ from pipeline.paths import FOLDERS, Paths
 from transforms.errors import InputError
 from transforms.folders import StageFolder, is_changed
 
+_NEEDS = "what the methods need"  # of scores or opinions, by prune.methods and their options
 _ORDER = list(FOLDERS.values())
 
 
@@ -20,7 +21,7 @@ def freshness(manifest: dict[str, Any], paths: Paths, config: dict[str, Any]) ->
         if source.manifest() is None or is_changed(source, content):
             return f"stale: {name} changed"
     changed = [key for key, value in config.items() if manifest["config"].get(key) != value]
-    return f"stale: {'prune.methods' if changed[0] == 'wanted' else changed[0]} changed" if changed else "done"
+    return f"stale: {_NEEDS if changed[0] == 'wanted' else changed[0]} changed" if changed else "done"
 
 
 def refuse_stale(given: dict[str, StageFolder], made_from: dict[str, str], paths: Paths) -> None:

@@ -6,11 +6,25 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.methods import draw, share
+from bench.methods import draw, has_support, share
+from tests.conftest import rechecked
 
 
 def row(kept: float, right: int) -> dict[str, Any]:
     return {"tokens_kept": kept, "masked": share([True] * right + [False] * (10 - right))}
+
+
+def test_support_is_what_the_recheck_wants() -> None:
+    def has(pruned: str, support: float, before: float = -0.5, without: float = -3.0) -> bool:
+        values = {"support_before_nats_per_token": before, "support_pruned_nats_per_token": support}
+        return has_support(
+            rechecked("a", "passed", pruned=pruned, answer_loglik_without_nats_per_token=without, **values)
+        )
+
+    assert has("So", -0.59)
+    assert not has("So", -0.61)
+    assert not has("So", -0.5, without=-0.55)
+    assert has("So 5.", -0.5, without=-0.55)  # nothing was deleted
 
 
 def test_a_line_a_way_with_a_point_a_budget(tmp_path: Path) -> None:

@@ -176,6 +176,9 @@ def test_check_names_what_dvc_misses(pipeline: Run, fake_params: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "check"]
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "params.yaml: complete and right; prune.methods: keep_all, first_correct, asap" in done.stdout
+    done = subprocess.run([*command, "--set", "prune.methods=[tail]"], cwd=REPO, capture_output=True, text=True)
+    assert (done.returncode, "filter.portfolio_without" in done.stderr) == (2, True)
     done = subprocess.run([*command, "--params", str(fake_params)], cwd=REPO, capture_output=True, text=True)
     assert done.returncode == 2
     assert "is missing; DVC needs it there" in done.stderr
@@ -242,6 +245,22 @@ def test_status_shows_what_is_done_and_what_not(pipeline: Run, tmp_path: Path) -
     assert "not run" in done.stdout
 
 
+def test_status_knows_work_that_was_stopped_and_narrow_terminals(
+    fake_params: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, params = Paths(str(tmp_path / "data")), load(str(fake_params))
+    run_stage("ingest", Context(params, paths))
+    paths.folder("traces").begin({"stage": "generate"})  # and killed before its first part
+    assert {row[0]: row[1] for row in status_rows(params, paths)}["generate"] == "unfinished, 0 parts"
+    for columns, is_shown in (("40", False), ("80", True)):
+        monkeypatch.setenv("COLUMNS", columns)
+        show(params, paths)
+        table = capsys.readouterr().out
+        assert ("took" in table) == is_shown
+        assert all(text in table for text in ("state", "unfinished", "45 →"))
+        assert max(map(len, table.splitlines())) <= int(columns)
+
+
 def test_status_sums_up_verdicts_and_knows_an_old_report(
     fake_params: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -275,7 +294,7 @@ def test_status_knows_what_was_made_with_other_parameters(fake_params: Path, tmp
         str(fake_params), [options, "filter.max_per_problem=7", "prune.methods=[keep_all, first_correct, tail]"]
     )
     states = {row[0]: row[1] for row in status_rows(changed, paths)}
-    assert states["score"] == "stale: prune.methods changed"  # which now needs scores
+    assert states["score"] == "stale: what the methods need changed"
     assert states["prune first_correct"] == "stale: prune.options.first_correct changed"
     assert states["filter"] == "stale: filter changed"
     assert states["prune keep_all"] == states["recheck first_correct"] == states["emit"] == "done"

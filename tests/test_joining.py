@@ -28,6 +28,10 @@ def stays(texts: list[str], *gone: int) -> str:
         (["A.\n\n", "B:\n  ", "- c"], (1,), "A.\n\n  - c"),
         (["ab", "c ", "d"], (1,), "ab d"),  # no words run together
         (["A. ", "B. ", "C."], (1,), "A. C."),
+        (["A:\n```\nf()\n```", "\n\nB.", " C."], (1,), "A:\n```\nf()\n```\n\nC."),  # the space may be before a step
+        (["A.", "\n\nB.", " C."], (1,), "A.\n\nC."),
+        (["A.", " B.", "\n\n- C."], (1,), "A.\n\n- C."),
+        (["A. ", "\n", "B."], (1,), "A. \nB."),
         (["A. ", "B.\n\n"], (1,), "A. "),  # nothing follows
         (["A.\n", "B. ", "C."], (0,), "B. C."),
     ],
@@ -41,7 +45,7 @@ def test_what_stays_is_a_subsequence_and_each_text_is_whole(pieces: list[tuple[s
     texts = [text for text, _ in pieces]
     found = stitched(texts, [text if kept else None for text, kept in pieces])
     kept = [text for text, is_kept in pieces if is_kept]
-    assert [one.rstrip() for one in found] == [text.rstrip() for text in kept]
+    assert [one.strip() for one in found] == [text.strip() for text in kept]
     rest = iter("".join(texts))
     assert all(character in rest for character in "".join(found))
     assert stitched(texts, texts) == texts

@@ -468,6 +468,12 @@ def test_the_lexical_anchor_is_the_response() -> None:
     assert decided(russian, "asap", ratio=1.0, min_shared=0.2) == [0, 1, 3]
     chinese = with_scores("好。\n\n苹果 48 元。\n\n音乐。\n\nso 5", [1.0] * 4, response="苹果 48。\n\\boxed{5}")
     assert decided(chinese, "asap", ratio=1.0) == [0, 1, 2, 3]  # words are not told apart: all stay
+    mixed = with_scores("好。\n\n苹果 48 元。\n\n音乐。\n\nso 5", [1.0] * 4, response="Apples cost 48.\n\\boxed{5}")
+    assert decided(mixed, "asap", ratio=1.0) == [0, 1, 2, 3]
+    quoting = with_scores(
+        "Begin.\n\nApples cost 48.\n\nMusic.\n\nso 5", [1.0] * 4, response="Apples (苹果) cost 48.\n\\boxed{5}"
+    )
+    assert decided(quoting, "asap", ratio=1.0) == [0, 1, 3]
     silent = with_scores(thinking, [1.0] * 5, response="\\boxed{99}")
     assert decided(silent, "asap", ratio=1.0) == [0, 1, 2, 3, 4]  # no step is on its path: all stay
 
@@ -548,6 +554,11 @@ def test_drp_does_what_the_teacher_says() -> None:
         ("She takes half of the 6 apples.", "She takes 1/2 of 6.", ["half of 6"], ""),
         ("He has twice as many as her.", "He has as many.", ["2 * 5 = 10"], "without 2"),
         ("He has as many as she has.", "He has twice that.", [], "with 2, which was not there"),
+        ("We divide the 6 apples by 2, so it is 3.", "Half of 6 is 3.", ["3"], ""),
+        ("That is 50.0% of all of them there.", "That is 50%.", ["50% of 8"], ""),
+        ("That is 50 per cent of all of them.", "That is 50%.", ["50% of 8"], ""),
+        ("Her speed is halved by all of this.", "Her speed changes.", ["half of it"], "without 1/2"),
+        ("She doubles it, and then goes on.", "She goes on.", ["twice that"], "without 2"),
         ("Let me double-check all of this.", "I check this.", ["2 * 5 = 10"], ""),
         ("First, let me figure out how.", "So how?", ["the 1st of them"], ""),
         ("The first of them is red. So it goes.", "One is red.", ["the first of them"], "without 1st"),
@@ -564,7 +575,13 @@ def test_a_rewrite_is_refused_if_it_loses_what_is_used_later(
     assert why_not(original, Rewrite(0, 0, text), later) == refused
 
 
+def test_terms_of_hostile_text_take_linear_time() -> None:
+    for text in ("\n" * 200_000, ". " * 100_000, "1" * 200_000, "50 " * 70_000, "half " * 50_000):
+        terms(text)  # what is quadratic would hit the test's time-out
+
+
 def test_terms() -> None:
+    assert terms("\\frac{50}{100} percent") == ["1/2"]
     assert terms("\\(x = 5\\) of 1,200 and $y^2$") == ["x=5", "y^2", "5", "1200"]
     assert terms("it costs $5 and $6") == ["5", "6"]
     assert terms("2x + 7 = 15, x = -3 and 1/2 of \\[ a+b \\]") == [

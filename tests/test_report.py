@@ -17,6 +17,7 @@ from pipeline.report import _steps, by_method, page, samples, summary, tokens_cs
 from tests.conftest import problem, rechecked
 from transforms import schema
 from transforms.folders import StageFolder
+from transforms.segment import split_steps
 from transforms.types import Decision, KeptTrace, RecheckedTrace, Verdict
 
 BANDS = (0.25, 0.5, 0.75, 1.0)
@@ -126,6 +127,7 @@ def test_the_summary_names_the_hardest_problems() -> None:
     )
     assert hardest("ade") == "hardest problems (pass rate ≤ 50%): 0 of 1 gave an example; never solved: 1"
     assert hardest("a") == "problems never solved: 1"
+    assert hardest("ae") == "problems never solved: 1"  # of those always solved nothing is hard
 
 
 def test_the_summary_says_what_was_voted_on() -> None:
@@ -172,6 +174,41 @@ def test_what_is_over_the_budget_unsupported_and_rewritten_is_counted_and_shown(
     assert "the original does not support its answer" in shown
     assert '<pre class="back"' in shown
     assert "compress, given back" in shown
+    assert "1 of 3 originals do not support their answer" in summary(metrics, Paths("data"))
+    assert "originals" not in summary(METRICS, Paths("data"))
+
+
+def test_steps_that_stand_together_and_share_a_reason_are_shown_as_one() -> None:
+    thinking = "A.\n\nB.\n\nC.\n\nD.\n\nE.\n\nF.\n\nG."
+    decided = [
+        ("keep", "k"),
+        ("delete", "x"),
+        ("delete", "x"),
+        ("delete", "y"),
+        ("rewrite", "r"),
+        ("rewrite", "r"),
+        ("delete", "y"),
+    ]
+    texts = {4: "4\n\n", 5: "5\n\n"}
+    decisions = tuple(Decision(n, action, why, 0.0, texts.get(n, "")) for n, (action, why) in enumerate(decided))
+    trace = rechecked(
+        "a", "rolled_back", thinking=thinking, steps=split_steps(thinking), decisions=decisions, given_back=(6,)
+    )
+    shown = [(step["text"], step["look"], step["rewritten"], step["reason"]) for step in _steps(trace)]
+    assert shown == [
+        ("A.", "", "", "k"), ("B.\n\nC.", "gone", "", "x"), ("D.", "gone", "", "y"), ("E.", "gone", "4", "r"),
+        ("F.", "gone", "5", "r"), ("G.", "back", "", "y"),
+    ]  # fmt: skip
+
+
+def test_methods_are_shown_by_family_where_there_are_several() -> None:
+    found = by_method(
+        [rechecked("a", "passed"), rechecked("b", "gave_up", problem=replace(problem("5"), family="other"))], {"a", "b"}
+    )
+    family = {"samples": 1, "verified_share": 1.0, "problems_solved": 1, "problems": 1, "examples": 1}
+    metrics = {**METRICS, "methods": {"drp": found}, "families": {"test": family, "other": family}}
+    assert '<td class="n">100%, 0%</td><td class="n">0%, 100%</td>' in page(metrics, [])
+    assert "by family" not in page({**metrics, "families": {"test": family}}, [])
 
 
 def test_a_trace_that_lost_the_vote_is_no_correct_one(tmp_path: Path) -> None:

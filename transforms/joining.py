@@ -2,7 +2,7 @@ r"""Puts together what stays of a thinking.
 
     "I misread it. " | "Again.\n" | "- Then she stops."  without the second  →  "I misread it.\n- Then she stops."
 
-A step holds the space after it. What stands between two steps that stay is the strongest break that stood between them:
+A step holds the space around it. What stands between two steps that stay is the strongest break that stood between them:
 else a list, a heading or a fence of code would go on in the middle of a line. All else of a step that stays is as it was, byte
 for byte, so the result is a subsequence of the characters of the original (but for rewritten steps).
 """
@@ -31,21 +31,21 @@ def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision], 
 def stitched(texts: Sequence[str], stays: Sequence[str | None]) -> list[str]:
     """What stays of each text, None for nothing, with the break that goes behind it."""
     found: list[str] = []
-    body, spaces = "", [""]  # of the last text that stays, and what stood between it and what comes
+    breaks: list[str] = []  # before each text that went since the last one that stays
+    after = ""  # the space after the text before
     for text, stay in zip(texts, stays, strict=True):
+        said = text if stay is None else stay
+        before = said[: len(said) - len(said.lstrip())]
         if stay is None:
-            spaces.append(_space_after(text))
-            continue
-        if found:
-            found[-1] = body + _strongest(spaces)
-        spaces = [_space_after(stay)]
-        body = stay[: len(stay) - len(spaces[0])]
-        found.append(stay)
+            breaks.append(after + before)
+        else:
+            if found and breaks:
+                found[-1] = found[-1].rstrip() + _strongest([*breaks, after + before])
+                said = said.lstrip()
+            found.append(said)
+            breaks = []
+        after = said[len(said.rstrip()) :] if said.strip() else ""
     return found
-
-
-def _space_after(text: str) -> str:
-    return text[len(text.rstrip()) :]
 
 
 def _strongest(spaces: Sequence[str]) -> str:

@@ -15,8 +15,8 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
     original_fails  the original's own answer is not correct
 
 Steps are given back by their score, the highest first (equals, and what has none, the earliest first). How many is found
-by bisection; where the original is below what a version must reach, by giving back 1, 2, 4 … until one holds, and then by
-bisection. At most 1 + log2(steps) versions are checked, the one that the method proposed among them. No model is asked
+by bisection; where the original is below what a version must reach, by giving back 1, 2, 4 …, up to half of them, until one
+holds, and then by bisection. At most 1 + log2(steps) versions are checked, the one that the method proposed among them. No model is asked
 for anything that depends on a threshold but for these versions, and all answers are in the cache.
 """
 
@@ -84,6 +84,11 @@ class Measured(NamedTuple):
     before: float
     pruned: float
     without: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to compare with."""
+        return math.isfinite(self.before) and math.isfinite(self.without)
 
     def least(self, max_loss: float) -> float:
         """What a version must reach: no more than `max_loss` below the original, and as much above no thinking, or nearly sure."""
@@ -174,6 +179,8 @@ def _settled(trace: PrunedTrace, measured: Measured, config: Config, judging: ve
     if not groups:
         reason = f"{first.reason}, and nothing was deleted"
         return Settled("gave_up", reason, (), measured.before, first.completion_rate, 1)
+    if not measured.is_known:
+        return Settled("gave_up", first.reason, _steps(groups), measured.before, math.nan, 1)
     best, num_checks = None, 1
     low, high = 0, len(groups)  # with `low` groups given back it does not hold; with `high` it does, or is the original
     original_holds = measured.before >= measured.least(config.max_loss_nats_per_token)
@@ -200,12 +207,12 @@ def _check(
         return Check("the pruned trace does not parse as training would see it", math.nan, math.nan)
     max_loss = config.max_loss_nats_per_token
     if thinking != trace.thinking:
-        if not all(map(math.isfinite, (support, measured.before, measured.without))):
+        if not (math.isfinite(support) and measured.is_known):
             return Check("how likely the answer is cannot be measured", support, math.nan)
         if support < measured.before - max_loss:
             return Check("the answer became too unlikely", support, math.nan)
         if support < measured.least(max_loss):
-            return Check("the answer is hardly likelier than without any thinking", support, math.nan)
+            return Check("the answer is not clearly likelier than without any thinking", support, math.nan)
     completions = yield from answers_to(_completions(trace, thinking, config))
     right = [_is_right(exchange, trace, judging) for exchange in completions]
     rate = sum(right) / len(right) if right else math.nan
@@ -239,7 +246,7 @@ def outcome_of(trace: PrunedTrace, judging: verify.Config) -> Outcome:
     return _judged(response, checkable(trace.problem, response), judging)
 
 
-@lru_cache(maxsize=20_000)  # a dialogue is played again in each round, and code is slow to run
+@lru_cache(maxsize=20_000)  # a dialogue is played again for its outcome, and code is slow to run
 def _judged(response: str, problem: Problem, judging: verify.Config) -> Outcome:
     return judge_response(response, problem, judging)[1].outcome
 

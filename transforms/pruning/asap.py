@@ -16,13 +16,13 @@ The paper's budgets are 0.8 of the tokens, or 1,024, 2,048 and 4,096 tokens.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Literal, cast
 
+import regex
 from pydantic import Field, model_validator
 
 from transforms.configuration import refuse_unread
@@ -37,10 +37,11 @@ from transforms.types import Action, Decision, SegmentedTrace, Step
 VERSION = "4"
 NEEDS = frozenset({"scores"})
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]"
-)  # Thai, Lao, Japanese, Chinese: words are not told apart
+_WORD = regex.compile(r"[\p{L}\p{M}]{4,}")
+_WORDLESS = regex.compile(
+    r"[\p{Thai}\p{Lao}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
+)  # words are short, or not told apart
+_LETTER = regex.compile(r"\p{L}")
 _NUMBER_WEIGHT = 3  # of a shared number beside a shared word
 
 
@@ -138,11 +139,16 @@ def off_path(given: PruneInput, config: Config) -> set[int]:
         return set()
     if config.anchor == "teacher":
         on = {step for step, opinion in enumerate(given.opinions()) if opinion.path != "aside"}
-    elif _UNSPACED.search(given.trace.response):
+    elif not (_has_words(given.trace.thinking) and _has_words(given.trace.response)):
         return set()
     else:
         on = _aligned(given.trace, config.min_shared)
     return set(range(len(given.trace.steps))) - on - set(protected(given.trace)) if on else set()
+
+
+def _has_words(text: str) -> bool:
+    """Whether most of its letters are of scripts whose words can be compared."""
+    return 2 * len(_WORDLESS.findall(text)) <= len(_LETTER.findall(text))
 
 
 def _aligned(trace: SegmentedTrace, min_shared: float) -> set[int]:

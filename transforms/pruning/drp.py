@@ -39,12 +39,15 @@ _PLAIN = re.compile(rf"(?<![\w-]){_SIDE}(?:[ \t]{{0,2}}[-−+*/×÷·^=<>][ \t]{
 # "5x", "12:30", "20k", "3rd"
 _ATTACHED = re.compile(r"(?<![\w.])\d[\d.,:]{0,40}(?:[^\W\d_]\w{0,40}|(?<=\d:\d\d)(?!\w))")
 _ANY_NUMBER = re.compile(r"-?\d[\w.,:/]*%?")
-_PERCENT = re.compile(r"\d[\d.]{0,40}(?=\s?(?:%|percent\b))")
+_PERCENT = re.compile(r"(?<![\d./])\d{1,40}(?:\.\d{1,40})?(?=\s?(?:%|per\s?cent\b))")
 _OPENER = re.compile(
-    r"(?:^|(?<=[.!?:\n]))\s*(?:first|second|third|fourth)(?:ly)?,", re.IGNORECASE
+    r"(?:^|(?<=[.!?:\n]))[^\S\n]{0,8}(?:first|second|third|fourth)(?:ly)?,", re.IGNORECASE
 )  # no numbers of anything
-_MULTIPLE = re.compile(r"\b(half|twice|double|triple)[sd]?\b(?![- ]check)", re.IGNORECASE)
-_MULTIPLES = {"half": " 1/2 ", "twice": " 2 ", "double": " 2 ", "triple": " 3 "}
+_MULTIPLE = re.compile(
+    r"\b(?:half|halv(?:e[sd]?|ing)|twice|doubl(?:e[sd]?|ing)|tripl(?:e[sd]?|ing)|thrice)\b(?![- ]check)", re.IGNORECASE
+)
+_MULTIPLES = {"hal": " 1/2 ", "twi": " 2 ", "dou": " 2 ", "tri": " 3 ", "thr": " 3 "}
+_INVERSE = {"1/2": "2", "2": "1/2"}  # who divides by two halves
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
 
@@ -98,7 +101,8 @@ def why_not(original: str, rewrite: Rewrite, later: Sequence[str]) -> str:
     if lost := [term for term in had if term in used and term not in said]:
         return f"without {lost[0]}"
     as_word = not re.search(r"\b1\b", rewrite.text)  # "one" may be no number
-    new = [term for term in said if term not in had and _ANY_NUMBER.fullmatch(term) and not (term == "1" and as_word)]
+    known = {*had, *(_INVERSE[term] for term in had if term in _INVERSE)}
+    new = [term for term in said if term not in known and _ANY_NUMBER.fullmatch(term) and not (term == "1" and as_word)]
     return f"with {new[0]}, which was not there" if new else ""
 
 
@@ -116,12 +120,12 @@ def terms(text: str) -> list[str]:
             found["".join(formula.split())] = None
     for match in _PLAIN.finditer(text):
         found["".join(match[0].replace("−", "-").split()).strip(".()")] = None
-    said = _MULTIPLE.sub(lambda word: _MULTIPLES[word[1].lower()], _OPENER.sub(" ", text))
+    said = _MULTIPLE.sub(lambda word: _MULTIPLES[word[0][:3].lower()], _OPENER.sub(" ", text))
     plain = normalised(_VULGAR.sub(_in_digits, alpha2digit(said, "en", threshold=0)))
     for number in numbers(plain):
         found[str(number.value)] = None
     for percent in _PERCENT.findall(plain):
-        found[f"{percent}%"] = None
+        found[f"{Fraction(percent)}%"] = None
     for attached in _ATTACHED.findall(plain):
         found[attached.lower()] = None
     return list(found)
