@@ -20,11 +20,13 @@ from transforms.folders import MANIFEST, StageFolder
 def show(params: Params, paths: Paths) -> None:
     """Prints a table of all stages."""
     console = Console()
-    heads = ["stage", "state", "rows", "took"][: 4 if console.width >= 60 else 3]
+    is_narrow = console.width < 60
+    heads = ["stage", "state", "rows"] + ["took"] * (not is_narrow)
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column, name in zip(table.columns, heads, strict=True):  # the state wraps at its words
-        column.no_wrap = name in ("stage", "took") or (name == "rows" and console.width >= 72)
-    table.columns[1].min_width = 10
+        column.overflow = "fold"
+        column.no_wrap = not is_narrow and (name in ("stage", "took") or (name == "rows" and console.width >= 72))
+    table.columns[1].min_width = len("unfinished,")
     for stage, state, counts, dropped, took in rows(params, paths):
         counts = "\n".join([counts, *(f"− {line}" for line in dropped.splitlines())])
         table.add_row(*[stage, state, counts, took][: len(heads)])
