@@ -1,6 +1,7 @@
 """An engine without a model: it does sums step by step, wrongly now and then, and scores words.
 
-A number that stands earlier in the scored text is hardly surprising, so an answer is likely after a thinking that has it.
+A number that was worked out earlier in the scored text ("= 17") is hardly surprising, so an answer is likely after a thinking
+that derives it.
 
 Everything is a function of the request, so a run can be repeated anywhere. A prompt without a sum gets
 an answer without a final answer, as real teachers give them too.
@@ -98,12 +99,14 @@ def _fitting(schema: dict[str, Any], seed: str) -> Any:
 
 
 def _surprisals(words: Iterable[str]) -> Iterator[float]:
-    """Of each word in nats: up to its letters, but for numbers that were said before."""
-    said: set[str] = set()
+    """Of each word in nats: up to its letters, but for numbers that were worked out before."""
+    found: set[str] = set()
+    before = ""
     for word in words:
         numbers = set(_NUMBER.findall(word))
-        known = 0.02 if numbers and numbers <= said else 1
-        said |= numbers
+        known = 0.02 if numbers and numbers <= found else 1
+        found |= numbers if before == "=" else set()
+        before = word
         yield round(known * (0.5 + 4 * unit_interval(0, "word", word)), 6)
 
 

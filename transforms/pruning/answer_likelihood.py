@@ -6,7 +6,8 @@
 - `mode: gain` (after the conditional entropy reduction of 2508.20395): the gain of a step is how much likelier than ever
   before the answer is after it, max(0, log p(y | x, s1 … si) − max over j < i of log p(y | x, s1 … sj)). The lowest gains go first
   until the budget holds. Of steps without a gain those after the last one that has one go first, then the earliest: what
-  stays is what led to where the answer became likely. All prefixes of a trace are read at about the cost of one pass.
+  stays is what led to where the answer became likely. All prefixes of a trace share what they begin with: in paragraphs they
+  take about as long as one pass, in sentences as four.
 
 The last statement of the answer makes it likely whatever goes before it, and the first guess does, too. With `masked: true`
 the thinking is read without the sentences that only state the answer, as in the re-check; the papers leave them in.
