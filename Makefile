@@ -1,5 +1,5 @@
 # make repro   build the data set with the default profile, on real models
-# make test    all tests        make check   ruff, mypy and the quick tests
+# make test    all tests        make check   ruff, mypy and the quick tests      make slow   the other tests
 # make setup   only .venv       make bench   benchmarks, one JSON line each
 #
 # Each makes .venv first, with Python 3.11 and everything that is needed.
@@ -14,7 +14,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test check setup bench clean
+.PHONY: repro test slow check setup bench clean
 .DEFAULT_GOAL := repro
 
 repro: $(STAMP)
@@ -25,6 +25,9 @@ repro: $(STAMP)
 # The quick tests two at a time; those with a real model or DVC one after another, as each wants both cores.
 test: $(STAMP)
 	@python -m pytest -n 2 -m "not slow"
+	@$(MAKE) --no-print-directory slow
+
+slow: $(STAMP)
 	@python -m pytest -m slow
 
 check: $(STAMP)

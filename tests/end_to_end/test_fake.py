@@ -103,12 +103,21 @@ def test_every_example_is_correct_and_can_be_traced_back(run: tuple[Params, Path
 
 
 def test_pruning_shortened_something_and_the_portfolio_chose_it(run: tuple[Params, Paths]) -> None:
-    _, paths = run
-    traces = list(read_rows(RecheckedTrace, StageFolder(paths.stage("rechecked", "first_correct")).part_paths()))
-    assert any(trace.num_tokens_after < trace.num_tokens_before for trace in traces)
+    params, paths = run
+    of_method = {
+        method: list(read_rows(RecheckedTrace, paths.folder("rechecked", method).part_paths()))
+        for method in params.prune.methods
+    }
+    assert any(trace.num_tokens_after < trace.num_tokens_before for trace in of_method["first_correct"])
+    statuses = {trace.status for traces in of_method.values() for trace in traces}
+    assert statuses == {"passed", "rolled_back", "gave_up", "original_fails"}
+    shortest = {trace.id: trace.num_tokens_after for trace in of_method["keep_all"]}
+    for trace in (trace for traces in of_method.values() for trace in traces):
+        shortest[trace.id] = min(shortest[trace.id], trace.num_tokens_after)
     kept = list(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()))
     assert all(trace.num_tokens_after <= trace.num_tokens_before for trace in kept)
-    assert len({trace.method for trace in kept}) > 2
+    assert all(trace.num_tokens_after == shortest[trace.id] for trace in kept)
+    assert len({trace.method for trace in kept}) > 1
     assert len({trace.problem.id for trace in kept}) == len(kept)
     assert all(1 <= trace.num_correct <= trace.num_samples <= 3 for trace in kept)
 
