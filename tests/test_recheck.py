@@ -215,21 +215,15 @@ def test_what_is_no_likelier_than_without_thinking_never_passes(max_loss: float,
 
 @pytest.mark.parametrize("num_deleted", [2, 4, 8, 16, 32])
 def test_where_the_original_does_not_hold_one_step_after_the_other_is_given_back(num_deleted: int) -> None:
-    """Half of what was deleted and more leads away from the answer again: bisection would look only there."""
+    """More than a quarter of what was deleted leads away from the answer again: bisection would look only there."""
     paragraphs = ["Go.", *(f"word{n} here." for n in range(num_deleted))]
     trace = shortened("\n\n".join(paragraphs), tuple(range(1, num_deleted + 1)))
 
     def likely(text: str) -> float:
         given = text.count("word")
-        return (
-            -1.0
-            if text.startswith("The final")
-            else -1.05
-            if not given
-            else -0.1
-            if given < num_deleted / 2 + 1
-            else -2.0
-        )
+        if text.startswith("The final"):
+            return -1.0
+        return -1.05 if not given else -0.1 if given <= max(1, num_deleted // 4) else -2.0
 
     found, _ = conclude(trace, likely)
     assert isinstance(found, RecheckedTrace)
