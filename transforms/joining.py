@@ -9,7 +9,7 @@ for byte, so the result is a subsequence of the characters of the original (but 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from transforms.types import Action, Decision, Step
 
@@ -26,6 +26,11 @@ def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision], 
         for text, decision in zip(texts, decisions, strict=True)
     ]
     return "".join(stitched(texts, stays))
+
+
+def of_steps(texts: Sequence[str], left: Collection[int]) -> list[str]:
+    """The texts of the steps in `left`, each with the break that goes behind it."""
+    return stitched(texts, [text if step in left else None for step, text in enumerate(texts)])
 
 
 def stitched(texts: Sequence[str], stays: Sequence[str | None]) -> list[str]:

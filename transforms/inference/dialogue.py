@@ -77,17 +77,12 @@ class Rounds:
         paused = self._paused.pop(id(row), None)
         try:
             if paused is None or paused.row is not row or paused.had > len(exchanges):  # or the batch begins again
-                dialogue = self._dialogue(row)
-                paused = _Paused(row, dialogue, next(dialogue), 0)
-            dialogue, asked, had = paused.dialogue, paused.asked, paused.had
-            while had + len(asked) <= len(exchanges):
-                answered = exchanges[had : had + len(asked)]
-                had += len(asked)
-                asked = dialogue.send(answered)
+                paused = _begun(self._dialogue(row), row)
+            paused = _fed(paused, exchanges)
         except StopIteration:
             return []
-        self._paused[id(row)] = _Paused(row, dialogue, asked, had)
-        return list(asked)
+        self._paused[id(row)] = paused
+        return list(paused.asked)
 
 
 class _Paused(NamedTuple):
@@ -97,6 +92,21 @@ class _Paused(NamedTuple):
     dialogue: Dialogue[Any]
     asked: Sequence[Request]
     had: int
+
+
+def _begun(dialogue: Dialogue[Any], row: Any = None) -> _Paused:
+    """Raises StopIteration, with what it returned, if it asks nothing."""
+    return _Paused(row, dialogue, next(dialogue), 0)
+
+
+def _fed(paused: _Paused, exchanges: list[Exchange]) -> _Paused:
+    """As far as the exchanges go. Raises StopIteration, with what it returned, where it ends."""
+    row, dialogue, asked, had = paused
+    while had + len(asked) <= len(exchanges):
+        answered = exchanges[had : had + len(asked)]
+        had += len(asked)
+        asked = dialogue.send(answered)
+    return _Paused(row, dialogue, asked, had)
 
 
 def _outcome(stage: str, dialogue: Callable[[Any], Dialogue[Any]], row: Any, exchanges: list[Exchange]) -> list[Any]:
@@ -117,13 +127,8 @@ def result(dialogue: Dialogue[Found], exchanges: list[Exchange]) -> Found:
 
 def _played(dialogue: Dialogue[Found], exchanges: list[Exchange]) -> tuple[Sequence[Request], Found | None]:
     """What it asks that is not answered yet, or what it returned."""
-    had = 0
     try:
-        asked = next(dialogue)
-        while had + len(asked) <= len(exchanges):
-            answered = exchanges[had : had + len(asked)]
-            had += len(asked)
-            asked = dialogue.send(answered)
+        asked = _fed(_begun(dialogue), exchanges).asked
     except StopIteration as end:
         return [], end.value
     dialogue.close()

@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 
 from transforms.configuration import refuse_unread
 from transforms.inference.dialogue import Dialogue, answers_to
-from transforms.joining import stitched
+from transforms.joining import of_steps
 from transforms.pruning.base import Budget, Deletion, PruneInput, protected, within_budget
 from transforms.score import answer_request, final_answer, likelihood
 from transforms.statements import without_statements
@@ -128,8 +128,7 @@ def _likelihoods(given: PruneInput, versions: Sequence[Sequence[int]], masked: b
     trace, texts, asked = given.trace, given.trace.texts, []
     answer = final_answer(trace.response, trace.problem)
     for steps in versions:
-        left = set(steps)
-        text = "".join(stitched(texts, [one if step in left else None for step, one in enumerate(texts)]))
+        text = "".join(of_steps(texts, set(steps)))
         text = without_statements(text, answer, trace.problem, trace.thinking) if masked else text
         asked.append(answer_request(trace.prompt, text, answer, trace.problem.answer_kind))
     exchanges = yield from answers_to(asked)

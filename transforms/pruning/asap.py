@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 from transforms.configuration import refuse_unread
 from transforms.inference.dialogue import Dialogue, answers_to
 from transforms.inference.engine import TokenScores, turn
-from transforms.joining import stitched
+from transforms.joining import of_steps
 from transforms.pruning.base import Budget, Deletion, PruneInput, lowest_first, protected, within_budget
 from transforms.score import final_answer, first_visible, score_step
 from transforms.statements import normalised, numbers, only_states, sentences
@@ -102,9 +102,8 @@ def _surprisals(given: PruneInput) -> list[float]:
 
 def _read_again(given: PruneInput, left: Sequence[int]) -> Dialogue[dict[int, float]]:
     """The surprisal of the first token of each step in what is left."""
-    trace, said = given.trace, given.trace.texts
-    stays = set(left)
-    texts = stitched(said, [text if step in stays else None for step, text in enumerate(said)])
+    trace = given.trace
+    texts = of_steps(trace.texts, set(left))
     ends = list(accumulate(map(len, texts)))
     text = "".join(texts)
     steps = [Step(end - len(one), end, "prose") for one, end in zip(texts, ends, strict=True)]
