@@ -73,6 +73,12 @@ from transforms.types import Problem
         ("So I could be the answer.", "I"),
         ("Both F and I are correct.", "I"),
         ("**Answer: I**", "I"),
+        ("So the answer is C.417.", "C"),
+        ("So it is true if the answer is 'A'.", "A"),
+        ("The answer is 20000/π.", "\\frac{20000}{\\pi}"),
+        ("So the answer is sqrt(5).", "\\sqrt{5}"),
+        ("So the answer is 6√2.", "6\\sqrt{2}"),
+        ("So because of the tag, the answer is B.", "B"),
     ],
 )
 def test_a_statement(sentence: str, answer: str) -> None:
@@ -154,6 +160,10 @@ def test_a_statement(sentence: str, answer: str) -> None:
         ("A final check of the physics: heavier bodies keep more momentum.", "A"),
         ("I need to find the correct answer.", "I"),
         ("Let's check option I's diameters.", "I"),
+        ("The answer is B because oxygen matters less.", "B"),
+        ("So the answer Navin is right since he has three jobs.", "Navin"),
+        ("So √5 it is.", "5"),
+        ("So √(20) = 2√5 is the answer.", "2√5"),
     ],
 )
 def test_no_statement(sentence: str, answer: str) -> None:
@@ -220,6 +230,35 @@ def test_a_statement_after_an_exclamation_or_in_its_own_line_is_one() -> None:
     assert masked("Tags\n<answer>140</answer>", "140") == "Tags\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "answer", "left"),
+    [
+        ("Half of 280 is 140, so the answer is 140.\nYes.", "140", "Half of 280 is 140, Yes."),
+        ("The answer is 140, as half of 280 is 140.", "140", "as half of 280 is 140."),
+        ('It says 2 of "3 or 4 a day?" So the answer is 140. Good.', "140", 'It says 2 of "3 or 4 a day?" Good.'),
+        ("It is 3 times “5 more or 6,” the answer is 140", "140", "It is 3 times “5 more or 6,” "),
+        ("If 120 is the start, answer is 110; if 121, then 111.", "110", "If 120 is the start, if 121, then 111."),
+        ("The answer is B because stage 4 is over.", "B", "because stage 4 is over."),
+        ("If I halve or double it, I end up with the same answer: 50.", "50", "If I halve or double it, "),
+    ],
+)
+def test_a_clause_that_says_the_answer_goes_and_its_derivation_stays(text: str, answer: str, left: str) -> None:
+    assert masked(text, answer) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("So the answer is 300 minus 12, which is 288.", "288"),
+        ("Half of 280, the answer to part one, is 140.", "140"),
+        ("Of the answer choices, E says that 2 of 3 fail.", "E"),
+        ("Take the answer, 20 percent of 700, to be 140 of the 700.", "140"),
+    ],
+)
+def test_a_clause_that_derives_the_answer_stays(text: str, answer: str) -> None:
+    assert masked(text, answer) == text
+
+
 @given(st.text(st.sampled_from("a5!.?=+<(\\) \n")))
 def test_sentences_are_the_text(text: str) -> None:
     assert "".join(sentences(text)) == text
@@ -245,6 +284,7 @@ def test_what_is_left_is_part_of_the_text(text: str, answer: str, question: str)
         "5 " * 40_000, "a = " * 40_000 + "5", "x" * 200_000 + " 5", "1," * 40_000, "- " * 60_000 + "5", "\\a" * 60_000 + "=5",
         "*" * 40_000 + " 5", "\\text{" * 30_000 + "5", "(" * 60_000 + "5", "_" * 60_000 + "5", "\\frac{1}" * 30_000,
         "```\n" * 30_000, "1/" * 40_000 + "5", "5 -" * 30_000, "<" * 60_000 + "5", "\\ " * 40_000 + "5", "5^" * 40_000, "5m" * 40_000,
+        "answer 7, " * 40_000 + "5", "answer, because " * 20_000 + "5", "sqrt(" * 40_000 + "5", '."' * 60_000 + " 5",
     ],
 )  # fmt: skip
 def test_hostile_text_takes_linear_time(text: str) -> None:

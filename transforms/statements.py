@@ -11,8 +11,10 @@ answer's value and works nothing out:
   word that concludes ("so", "answer") and none that relates numbers ("each", "of").
 
 Where the question has the same number it needs a word that concludes or "is"; where the answer is a letter, a yes or a no,
-one that chooses ("answer", "option"); where it is other words, one that concludes. Numbers are compared by value: "1,234.0"
-is 1234, and "\frac{1}{2}", "1/2" and "0.5" are the same; "60/5" is a calculation. The rules are English and rough.
+one that chooses ("answer", "option"), and no reason after it ("because"); where it is other words, one that concludes. Of a
+sentence that works something out, the clauses that say "answer" or box it are taken by the same rules, and the rest stays:
+"half of 280 is 140, so the answer is 140". Numbers are compared by value: "1,234.0" is 1234, and "\frac{1}{2}", "1/2" and "0.5"
+are the same; "60/5" is a calculation. The rules are English and rough.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from typing import NamedTuple
 
 from transforms.types import Problem
 
-_END = re.compile(r"(?<=[.!?])\s+|\n")
+_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"”])\s+(?=[A-Z])|\n")
+_CLAUSE = re.compile(r"(?<=[,;]\s)(?=\S)|(?<=[,;:.?!][\"”]\s)(?=\S)|(?<=\s)(?=(?:because|since)\b)", re.IGNORECASE)
 _OPERATOR = r"(?:[-+*/×÷·=^>≤≥≈)\]]|<(?![a-z/])|\\(?:times|cdot|div|pm|approx|leq?|geq?|equiv)(?![a-z]))"
 _GOES_ON = re.compile(rf"[ \t&]{{0,20}}{_OPERATOR}[ \t]{{0,4}}[\w(\\$@]")  # a line that begins "= 140"
 _FACTORIAL_GOES_ON = re.compile(rf"\s{{0,4}}(?:{_OPERATOR}|\\[)\]])")  # 5! × 5!
@@ -34,6 +37,8 @@ _WORD_GOES_ON = re.compile(r"[ \t]{0,20}[a-z]{2}")
 
 _SAME = (  # what is written in several ways, one after another
     (re.compile(r"(?<=[\w)])(?:[ \t]\*[ \t]|(?<=[\d)])\*)(?=[\w(])"), " × "),  # every other star is a mark of emphasis
+    (re.compile(r"\\pi(?![a-zA-Z])"), "π"),
+    (re.compile(r"(?:\\sqrt|\bsqrt|√)\s?(?:\{\s?(\w{1,30})\s?\}|\(\s?(\w{1,30})\s?\)|(?<=√)(\d{1,30}))"), r"√\1\2\3"),
     (re.compile(r"</?[a-z]{1,10}>|\\(?:left|right|displaystyle|quad|qquad)(?![a-zA-Z])|\\[,;!: ]|[*`]|(?<!\w)_|_(?!\w)"), " "),
     (re.compile(r"\\?[$€£]|\\[()\[\]]|\^\{?\\circ\}?|°"), " "),
     (re.compile(r"\\(?:text|textbf|mathrm|mathbf|boxed|fbox|mbox)\s?\{([^{}]{0,200})\}"), r" \1 "),
@@ -46,7 +51,7 @@ _SAME = (  # what is written in several ways, one after another
     (re.compile(r"\\[dt]?frac\s?\{\s?(-?\w{1,30})\s?\}\s?\{\s?(\w{1,30})\s?\}"), r"\1/\2"),
 )  # fmt: skip
 _NUMBER = re.compile(
-    r"(?<![\w.^/])(?<!\d:)(?:(?<![\d)\]}]\s)(?<![)\]}])(?<!(?<![A-Za-z])[A-Za-z]\s)-\s?)?(?:\d{1,40}(?:\.\d{1,40})?|\.\d{1,40})(?:/\d{1,40})?"
+    r"(?<![\w.^/√])(?<!\d:)(?:(?<![\d)\]}]\s)(?<![)\]}])(?<!(?<![A-Za-z])[A-Za-z]\s)-\s?)?(?:\d{1,40}(?:\.\d{1,40})?|\.\d{1,40})(?:/\d{1,40})?"
     r"(?!\w|\.\d|/\d|:\d|!)"
 )
 _WORD_NUMBER = re.compile(
@@ -64,7 +69,7 @@ _WORKING = re.compile(
     rf"|{_VALUE}\s?(?:[≈<>≤≥]|\\(?:approx|leq?|geq?|equiv)(?![a-z]))\s?-?(?:{_VALUE}|\\)"
     r"|[\w)]\s?[×÷·]\s?[\w(]|[A-Za-z)]\s(?:\+|/|\\times|\\cdot|\\div)\s[A-Za-z(\d]|\d\s?[A-Za-z]{1,12}\s/\s\d"  # of words
     r"|[A-Za-z)]\s-\s[A-Za-z(][^=.!?\n]{0,80}="
-    r"|[\d)@]\s?/\s?[\d(@]|[\w)@]\s?\^|[\d)]\s?=|\d[A-Za-z(]|\d!|\\(?:d|t)?frac|\\sqrt|\\lfloor|\\lceil|\\binom|\bmod(?:ulo)?\b"
+    r"|[\d)@]\s?/\s?[\d(@]|[\w)@]\s?\^|[\d)]\s?=|\d[A-Za-z(]|\d!|\\(?:d|t)?frac|\\sqrt|√|\\lfloor|\\lceil|\\binom|\bmod(?:ulo)?\b"
 )
 _TIMES = re.compile(r"\\times(?![a-z])|\\cdot(?![a-z])|[×·]")
 _EQUATION = re.compile(r"^[^=\d]{0,60}(?P<left>[(\d][\d.()]*(?:[-+*/][\d.()]+)+)=(?P<right>[^=]{1,80})$")
@@ -89,6 +94,8 @@ _CONCLUDES = re.compile(
     r"\b(?:answer|result|so|thus|therefore|hence|finally|final|conclu\w*|option|choice|correct|confident)\b|\\boxed",
     re.IGNORECASE,
 )
+_SAYS = re.compile(r"\banswer\b(?!\s(?:choice|option)s?\b)|\\boxed", re.IGNORECASE)
+_REASON = re.compile(r"@[^@]*\b(?:because|since)\b", re.IGNORECASE)  # of a choice: its derivation
 _IS = re.compile(r"\b(?:is|are|be|was|gives?|total)\b|=", re.IGNORECASE)
 _CHOOSES = re.compile(r"\b(?:answer|final|option|choice|choose|pick|correct)\b|\\boxed", re.IGNORECASE)
 _CHOICE = re.compile(r"(?:[A-Za-z]|yes|no|true|false)", re.IGNORECASE)
@@ -161,9 +168,20 @@ def masked(text: str, answer: str, kind: str = "math", question: str = "") -> st
         return _FENCED.sub(lambda block: "" if _same_code(block["body"], answer) else block[0], text)
     in_question, asked = _stands_in(question, answer), _asked(question)
     return "".join(
-        sentence
+        _without_saying(sentence, answer, in_question)
         for sentence in sentences(text)
         if not only_states(sentence, answer, in_question) and not _restates(sentence, answer, asked)
+    )
+
+
+def _without_saying(sentence: str, answer: str, in_question: bool) -> str:
+    """The sentence without those of its clauses that say what the answer is: "half of 280 is 140, so the answer is 140"."""
+    if not _SAYS.search(sentence):
+        return sentence
+    return "".join(
+        clause
+        for clause in _CLAUSE.split(sentence)
+        if not _SAYS.search(clause) or not only_states(clause, answer, in_question)
     )
 
 
@@ -195,7 +213,7 @@ def only_states(sentence: str, answer: str, in_question: bool = False) -> bool:
     concludes = bool(_CONCLUDES.search(sentence))
     if not isinstance(looked_for, Fraction):
         needed = _CHOOSES if _CHOICE.fullmatch(looked_for) else None if re.search(r"[\d\\]", looked_for) else _CONCLUDES
-        if needed and not needed.search(sentence):
+        if (needed and not needed.search(sentence)) or _REASON.search(rest):
             return False
     elif in_question and not concludes and not _IS.search(rest):
         return False
@@ -263,14 +281,14 @@ def _divides(text: str, number: Number) -> bool:
 def _pattern(answer: str) -> re.Pattern[str]:
     tokens = _TOKEN.findall(answer)
     start = r"(?<![\w.])" if re.match(r"\w", answer) else ""
-    end = r"(?!\w|\.\d)" if re.search(r"\w$", answer) else ""
+    end = r"(?!\w)" if len(answer) == 1 else r"(?!\w|\.\d)" if re.search(r"\w$", answer) else ""  # "C.417" is option C
     flags = re.IGNORECASE if len(answer) > 1 and "\\" not in answer else 0
     if answer in ("A", "I"):  # also words: "A train", "I think", "I'd"
         chosen = "|".join(
             rf"(?<={word} )" for word in ("option", "Option", "choice", "Choice", "answer", "Answer", "is", "be")
         )
         return re.compile(
-            rf"(?:{chosen}|(?<=\()){answer}(?![\w'’])|{start}{answer}(?![\w'’]|\.\d|\s+(?!{_VERBS})[a-z])"
+            rf"(?:{chosen}|(?<=\()){answer}(?![\w'’])|(?<=['‘]){answer}(?=['’])|{start}{answer}(?![\w'’]|\s+(?!{_VERBS})[a-z])"
         )
     return re.compile(start + r"\s{0,3}".join(map(re.escape, tokens)) + end, flags)
 
