@@ -32,9 +32,12 @@ Row = TypeVar("Row")
 def show(params: Params, paths: Paths, trace_id: str, method: str = "", console: Console | None = None) -> None:
     """Prints the trace as `method` pruned it; without one, as the method that `filter` chose, or the first that deletes.
 
+    An imported trace may be named as it was in its own file, too.
+
     Raises:
         InputError: the method has not been run, or has no such trace.
     """
+    trace_id = _own_id(paths, trace_id)
     chosen = _chosen(paths, trace_id)
     method = method or chosen or next((name for name in params.prune.methods if name != "keep_all"), "keep_all")
     folder = paths.folder("pruned", method)
@@ -158,6 +161,17 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
                 "the original does not support its answer: compare with that without thinking (docs/recheck.md)"
             )
     return lines
+
+
+def _own_id(paths: Paths, named: str) -> str:
+    """The id of the trace that was imported under that name, unless it is an id itself, or nobody's name."""
+    traces = paths.folder("traces")
+    imported = ""
+    for trace_id, origin in traces.columns("id", "origin") if traces.manifest() else ():
+        if trace_id == named:
+            return named
+        imported = imported or (trace_id if origin == named else "")
+    return imported or named
 
 
 def _chosen(paths: Paths, trace_id: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,11 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
 from pipeline.config import load
 from pipeline.paths import Paths
 from pipeline.plans import Context
 from pipeline.report import measure
+from pipeline.show import show
 from pipeline.stages import run_stage
 from tests.conftest import SHARED_DATA, STAGES, digests, shared
 from transforms.errors import ConfigError, InputError
@@ -184,6 +187,22 @@ def test_an_imported_run_goes_to_the_end(tmp_path: Path) -> None:
     assert metrics["problems"] == metrics["samples"] == 52
     assert metrics["verdicts"]["correct"] >= 45
     assert metrics["examples"]["total"] >= 45
+
+
+def test_show_knows_a_trace_by_the_name_that_it_has_in_its_file(tmp_path: Path) -> None:
+    text = "<think>2 + 3.\n\nThat is 5.</think>\\boxed{5}"
+    rows = [
+        {"question": f"2 + {n}?", "answer": "5", "response": text, "id": name} for n, name in enumerate(("a", "b", "x"))
+    ]
+    fields = {"question": "question", "answer": "answer", "text": "response", "trace": "id"}
+    paths = run(tmp_path, {"path": jsonl(tmp_path / "a.jsonl", rows), "fields": fields}, stages=STAGES.index("recheck"))
+    ids = {one.origin: one.id for one in rows_of(Trace, paths, "traces")}
+    for name in ("b", ids["b"]):
+        console = Console(file=io.StringIO(), width=140)
+        show(load(str(tmp_path / "params.yaml"), []), paths, name, "keep_all", console)
+        assert console.file.getvalue().startswith(ids["b"])  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="has no trace 'c'"):
+        show(load(str(tmp_path / "params.yaml"), []), paths, "c", "keep_all")
 
 
 BASE = {"question": "q", "answer": "a", "text": "t"}
