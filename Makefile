@@ -22,13 +22,14 @@ repro: $(STAMP)
 	@dvc repro
 	@python -m pipeline status
 
-# The quick tests two at a time; those with a real model or DVC one after another, as each wants both cores.
+# Two tests at a time; those with a real model one after another, as each wants both cores.
 test: $(STAMP)
 	@python -m pytest -n 2 -m "not slow"
 	@$(MAKE) --no-print-directory slow
 
 slow: $(STAMP)
-	@python -m pytest -m slow
+	@python -m pytest -n 2 --dist loadscope -m "slow and not real"
+	@python -m pytest -m real
 
 check: $(STAMP)
 	@ruff check .

@@ -38,7 +38,7 @@ from transforms.inference.structured import checked
 from transforms.models import PACKAGE_MODELS
 from transforms.types import Annotations, Drop, Message, SegmentedTrace, Trace, TraceScores
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(600)]
 
 PARAMS = """
 base: {seed: 17, shard_rows: 100}
