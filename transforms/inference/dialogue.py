@@ -79,7 +79,7 @@ class Rounds:
             if paused is None or paused.row is not row or paused.had > len(exchanges):  # or the batch begins again
                 paused = _begun(self._dialogue(row), row)
             paused = _fed(paused, exchanges)
-        except StopIteration:
+        except (StopIteration, UnfinishedError):  # its outcome says which
             return []
         self._paused[id(row)] = paused
         return list(paused.asked)
@@ -100,12 +100,22 @@ def _begun(dialogue: Dialogue[Any], row: Any = None) -> _Paused:
 
 
 def _fed(paused: _Paused, exchanges: list[Exchange]) -> _Paused:
-    """As far as the exchanges go. Raises StopIteration, with what it returned, where it ends."""
+    """As far as the exchanges go. Raises StopIteration, with what it returned, where it ends.
+
+    And UnfinishedError where they are answers to something else than it asks.
+    """
     row, dialogue, asked, had = paused
     while had + len(asked) <= len(exchanges):
         answered = exchanges[had : had + len(asked)]
+        if [exchange.request for exchange in answered] != list(asked):
+            raise UnfinishedError("it asks for something else than was answered")
         had += len(asked)
-        asked = dialogue.send(answered)
+        try:
+            asked = dialogue.send(answered)
+        except StopIteration:
+            if had < len(exchanges):
+                raise UnfinishedError(f"{len(exchanges) - had} answers are to nothing that it asks") from None
+            raise
     return _Paused(row, dialogue, asked, had)
 
 
