@@ -239,6 +239,12 @@ def test_long_odd_texts_take_no_time(piece: str) -> None:
     assert time.process_time() - started < 5
 
 
+def test_pictures_that_never_end_take_no_time() -> None:
+    started = time.process_time()
+    index().find("[asy]" * 20_000)  # 30 s where each is looked for the end of
+    assert time.process_time() - started < 10
+
+
 texts = st.text(st.characters() | st.sampled_from("\\${}()[]^_-+*/!., 0123456789aix²½"), max_size=200)
 
 

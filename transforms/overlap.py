@@ -282,7 +282,7 @@ def _plain(text: str) -> str:
         text = re.sub(r"[^\D0-9]", lambda found: str(unicodedata.decimal(found[0])), text)
     text = text.casefold()
     text = re.sub("(?<![α-ω])[α-ω](?![α-ω])", lambda found: f" {_GREEK.get(found[0], found[0])} ", text)
-    text = re.sub(r"\[asy\].*?\[/asy\]", "\n", text, flags=re.DOTALL)
+    text = re.sub(r"\[asy\](?:(?!\[asy\]).)*?\[/asy\]", "\n", text, flags=re.DOTALL)
     if "\\" in text or "$" in text:
         text = text.replace("$$", "\n").replace("{,}", ",").replace(",\\!", ",")
         text = _FRACTION.sub(lambda found: f" {found[1] or found[2]}/{found[3] or found[4]} ", text)
