@@ -251,9 +251,9 @@ def test_opinions_and_scores_of_another_trace_are_none() -> None:
         ("See.\n\n2 + 3 = 5.\n\nCheck: 5 - 3 = 2.\n\nGood.", Config(), "See.\n\n2 + 3 = 5.\n\n"),
         ("Maybe it is 5.\n\nSo 2 + 3 = 5\n\nYes.", Config(), "Maybe it is 5.\n\nSo 2 + 3 = 5\n\n"),
         (
-            "2 + 3 = 5\n\nAgain: 3 + 2 = 5.\n\nBut 1 = 1.\n\nSo it is 5.\n\nEnd.",
+            "2 + 3 = 5\n\nAgain: 3 + 2 = 5.\n\nBut 1 = 1.\n\nSo it is 5.\n\n8 - 3 = 5.\n\nEnd.",
             Config(solutions=2),
-            "2 + 3 = 5\n\nAgain: 3 + 2 = 5.\n\nBut 1 = 1.\n\nSo it is 5.\n\n",
+            "2 + 3 = 5\n\nAgain: 3 + 2 = 5.\n\nBut 1 = 1.\n\nSo it is 5.\n\n8 - 3 = 5.\n\n",
         ),
         ("2 + 3 = 5.\n\nHm.\n\nSo \\boxed{5}.", Config(keep_conclusion=True), "2 + 3 = 5.\n\nSo \\boxed{5}."),
         ("2 + 3 = 6.\n\nHm.", Config(), "2 + 3 = 6.\n\nHm."),
@@ -462,6 +462,8 @@ def test_the_lexical_anchor_is_the_response() -> None:
         1,
         3,
     ]  # a number counts as three words; at the share is on the path
+    roots = with_scores("Begin.\n\nNow √7.\n\nNow 7.\n\nso 5", [1.0] * 4, response="Take \\(\\sqrt{7}\\).\n\\boxed{5}")
+    assert decided(roots, "asap", ratio=1.0) == [0, 1, 3]
     russian = with_scores(
         "Так.\n\nЯблоки дорогие.\n\nМузыка.\n\nso 5", [1.0] * 4, response="Яблоки стоят 48.\n\\boxed{5}"
     )
@@ -562,6 +564,12 @@ def test_drp_does_what_the_teacher_says() -> None:
         ("Let me double-check all of this.", "I check this.", ["2 * 5 = 10"], ""),
         ("First, let me figure out how.", "So how?", ["the 1st of them"], ""),
         ("The first of them is red. So it goes.", "One is red.", ["the first of them"], "without 1st"),
+        ("So the diagonal is \\sqrt{5} cm.", "So it is known.", ["√5 squared"], "without √5"),
+        ("There are 5! ways to do so.", "There are ways.", ["5! / 2"], "without 5!"),
+        ("He has a dozen of them there.", "He has them.", ["12 eggs / 3"], "without 12"),
+        ("He has two dozen of them there.", "He has 24.", ["24 / 3"], ""),
+        ("A quarter of them is there.", "Some are there.", ["1/4 of 20"], "without 1/4"),
+        ("Three quarters of them are there.", "Some are there.", ["3/4 of 20"], "without 3/4"),
         ("Let us go step-by-step to 5.", "On to 5.", ["step-by-step"], ""),
         ("That is 5\n- 3 apples.", "5, 3 apples.", ["5\n- 3 apples."], ""),
         ("So f(x) = 3 holds.", "It is 3.", ["f(x) = 3"], "without f(x)=3"),
@@ -576,7 +584,15 @@ def test_a_rewrite_is_refused_if_it_loses_what_is_used_later(
 
 
 def test_terms_of_hostile_text_take_linear_time() -> None:
-    for text in ("\n" * 200_000, ". " * 100_000, "1" * 200_000, "50 " * 70_000, "half " * 50_000):
+    for text in (
+        "\n" * 200_000,
+        ". " * 100_000,
+        "1" * 200_000,
+        "50 " * 70_000,
+        "half " * 50_000,
+        "9 dozen " * 30_000,
+        "5!" * 50_000,
+    ):
         terms(text)  # what is quadratic would hit the test's time-out
 
 

@@ -79,6 +79,12 @@ from transforms.types import Problem
         ("So the answer is sqrt(5).", "\\sqrt{5}"),
         ("So the answer is 6√2.", "6\\sqrt{2}"),
         ("So because of the tag, the answer is B.", "B"),
+        ("So option B it is.", "B"),
+        ("It must be (B).", "B"),
+        ("\\boxed{east}", "east"),
+        ("\\boxed{B}", "B"),
+        ("Thus, the answer is \\( \\boxed{ \\{ -2, 1 - \\sqrt{5} \\} } \\).", "\\{-2, 1 - \\sqrt{5}\\}"),
+        ("Thus, the total is \\boxed{12} for half the class.", "12"),
     ],
 )
 def test_a_statement(sentence: str, answer: str) -> None:
@@ -163,6 +169,13 @@ def test_a_statement(sentence: str, answer: str) -> None:
         ("The answer is B because oxygen matters less.", "B"),
         ("So the answer Navin is right since he has three jobs.", "Navin"),
         ("So √5 it is.", "5"),
+        ("Option G is partly true but B captures more of it.", "B"),
+        ("This contradicts the notion that man is unworthy (option H).", "H"),
+        ("But in option B, he didn't enter.", "B"),
+        ("So the smallest base is B: 1.01.", "B"),
+        ("Therefore, the smallest base is B's.", "B"),
+        ("Of the answer choices, B says that he entered.", "B"),
+        ("So of the 8 boxes she has 140.", "140"),
         ("So √(20) = 2√5 is the answer.", "2√5"),
     ],
 )
@@ -192,11 +205,38 @@ def test_masked() -> None:
     assert masked("x = 1\ny\n", "x", "code") == "x = 1\ny\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Hm.\ndef f():\n    return 5\nYes.\n", "Hm.\nYes.\n"),
+        ("~~~\ndef f():\n    return 5\n~~~\nYes.\n", "Yes.\n"),
+        ("Hm:\n```\ndef f():\n\n    return 5\nprint(f())\n```\n", "Hm:\n```\n\nprint(f())\n```\n"),
+        ("```python\n    def f():\n        return 5", "```python\n"),
+        ("def f():\n    return 5\ndef f():\n    return 5\ndef f():\n", "def f():\n"),
+        ("def f():\n    x = 4\n    return 5\n", "def f():\n    x = 4\n    return 5\n"),
+    ],
+)
+def test_a_program_is_found_however_it_is_quoted(text: str, left: str) -> None:
+    program = "def f():\n    return 5\n"
+    assert masked(text, program, "code") == left
+    assert has_answer(text, program) == (left.count("return") == 0)
+
+
 def test_what_the_question_has_written_out_is_no_derivation() -> None:
     question = "Solve the following multiplication: 96 * 91."
     text = "96 = 90 + 6.\n\\[ 96 \\times 91 = 8736 \\]\nSo 8190 + 546 = 8736.\n"
     assert masked(text, "8736", question=question) == "96 = 90 + 6.\nSo 8190 + 546 = 8736.\n"
     assert masked(text, "8736", question="How many are 96 boxes of 91?") == text
+    for part in (
+        "So the result of \\(96 \\times 91\\) is \\(8736\\).",
+        "The answer to 96 × 91 is 8736.",
+        "8736 = 96 * 91",
+    ):
+        assert masked(part, "8736", question=question) == ""
+    assert masked("So the answer to 5 - 3 + 22 is 24.", "24", question="State 5 - 3 + 22 =") == ""
+    assert masked("So 60/5 is 12.", "12", question="State 60/5.") == ""
+    assert masked("Then Mark gets 1/4, which is 3.", "3", question="He gets 1/4.") == "Then Mark gets 1/4, which is 3."
+    assert masked("So 90 * 91 is 8736 - 546.", "8736", question=question) == "So 90 * 91 is 8736 - 546."
     for part, answer, other in (("So 2 + 5 = 7.", "7", "12 + 57 + 1"), ("So 12 + 5 = 17", "17", "112 + 54")):
         assert masked(part, answer, question=f"Compute {other}.") == part
 
@@ -239,6 +279,9 @@ def test_a_statement_after_an_exclamation_or_in_its_own_line_is_one() -> None:
         ("It is 3 times “5 more or 6,” the answer is 140", "140", "It is 3 times “5 more or 6,” "),
         ("If 120 is the start, answer is 110; if 121, then 111.", "110", "If 120 is the start, if 121, then 111."),
         ("The answer is B because stage 4 is over.", "B", "because stage 4 is over."),
+        ("The answer is B since stage 4 is over.", "B", "since stage 4 is over."),
+        ("7 boxes hold 20 each, so the answer \\boxed{140} follows.", "140", "7 boxes hold 20 each, "),
+        ("\\boxed{12} because half of 24 is 12.", "12", "because half of 24 is 12."),
         ("If I halve or double it, I end up with the same answer: 50.", "50", "If I halve or double it, "),
     ],
 )
@@ -284,12 +327,14 @@ def test_what_is_left_is_part_of_the_text(text: str, answer: str, question: str)
         "5 " * 40_000, "a = " * 40_000 + "5", "x" * 200_000 + " 5", "1," * 40_000, "- " * 60_000 + "5", "\\a" * 60_000 + "=5",
         "*" * 40_000 + " 5", "\\text{" * 30_000 + "5", "(" * 60_000 + "5", "_" * 60_000 + "5", "\\frac{1}" * 30_000,
         "```\n" * 30_000, "1/" * 40_000 + "5", "5 -" * 30_000, "<" * 60_000 + "5", "\\ " * 40_000 + "5", "5^" * 40_000, "5m" * 40_000,
-        "answer 7, " * 40_000 + "5", "answer, because " * 20_000 + "5", "sqrt(" * 40_000 + "5", '."' * 60_000 + " 5",
+        "answer 7, " * 40_000 + "5", "answer, because " * 20_000 + "5", "sqrt(" * 40_000 + "5", "\\boxed{" * 30_000 + "5", '."' * 60_000 + " 5",
     ],
 )  # fmt: skip
 def test_hostile_text_takes_linear_time(text: str) -> None:
     masked(text, "5")  # backtracking would hit the test's time-out
     masked(text, "x = 1", "code")
+    masked("a\n" * 40_000, "a\n" * 1_000, "code")
+    masked(text, "5", question="5 + 5")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from transforms.duplicates import similarity
 from transforms.seeding import unit_interval
 from transforms.types import DropReason, Outcome
 
+BEATEN = "made it as short or shorter"
+
 
 class Config(BaseConfig):
     """`method`: whose version of a trace, or "portfolio". `choose`: which traces of a problem come first.
@@ -126,7 +128,7 @@ def choose(versions: Iterable[Version], num_correct: int, num_samples: int, rule
     for version in sorted(versions, key=lambda v: (v.num_tokens, v.method)):
         no = unfit(version, rule)
         if no is None and (better := fit.get(version.trace_id)):
-            no = Rejected(DropReason.NOT_CHOSEN, f"{rule.methods[better.method]} made it as short or shorter")
+            no = Rejected(DropReason.NOT_CHOSEN, f"{rule.methods[better.method]} {BEATEN}")
         if no is None:
             fit[version.trace_id] = version
         else:

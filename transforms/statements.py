@@ -7,11 +7,11 @@ A thinking that restates its answer supports it without deriving it. A sentence 
 answer's value and works nothing out:
 
 - no calculation or equation but "name = value", or what the question has written out ("96 * 91 = 8736");
-- unless it boxes the answer, no word of reckoning ("half", "doubling", "divided"), and at most one other number, and then a
-  word that concludes ("so", "answer") and none that relates numbers ("each", "of").
+- no word of reckoning ("half", "doubling", "divided"), and at most one other number, and then a word that concludes ("so",
+  "answer") and none that relates numbers ("each", "of"). Beside a box this holds for its other clauses alone.
 
 Where the question has the same number it needs a word that concludes or "is"; where the answer is a letter, a yes or a no,
-one that chooses ("answer", "option"), and no reason after it ("because"); where it is other words, one that concludes. Of a
+one that chooses ("answer", "correct", "so option"), and no reason after it ("because"); where it is other words, one that concludes. Of a
 sentence that works something out, the clauses that say "answer" or box it are taken by the same rules, and the rest stays:
 "half of 280 is 140, so the answer is 140". Numbers are compared by value: "1,234.0" is 1234, and "\frac{1}{2}", "1/2" and "0.5"
 are the same; "60/5" is a calculation. The rules are English and rough.
@@ -72,7 +72,9 @@ _WORKING = re.compile(
     r"|[\d)@]\s?/\s?[\d(@]|[\w)@]\s?\^|[\d)]\s?=|\d[A-Za-z(]|\d!|\\(?:d|t)?frac|\\sqrt|√|\\lfloor|\\lceil|\\binom|\bmod(?:ulo)?\b"
 )
 _TIMES = re.compile(r"\\times(?![a-z])|\\cdot(?![a-z])|[×·]")
-_EQUATION = re.compile(r"^[^=\d]{0,60}(?P<left>[(\d][\d.()]*(?:[-+*/][\d.()]+)+)=(?P<right>[^=]{1,80})$")
+_EXPRESSION = re.compile(  # of numbers: "(5 - 3) × 22"
+    r"(?:\(\s?)*\d[\d.]*(?:[\s()]{0,4}(?:[-+*/×·]|\\(?:times|cdot)(?![a-z]))[\s()]{0,4}\d[\d.]*)+(?:\s?\))*"
+)
 _NAMES = re.compile(  # what looks like reckoning and is none: units, "the 8th", "the third", "she comes 5 times"
     r"(?<=[\d@])\s?(?:[a-zA-Z]{1,12}/[a-zA-Z]{1,12}|[a-zA-Z]{1,4}\s?\^\s?\{?[23]\}?)(?![a-zA-Z(])"
     r"|(?<=@)\s{0,3}(?:%|percent\b)|\b(?:square|cubic)\s(?:f(?:ee|oo)t|inch|yard|mile|unit|(?:centi|milli|kilo)?met(?:er|re)|c?m|ft|in)(?:e?s)?\b"
@@ -94,10 +96,15 @@ _CONCLUDES = re.compile(
     r"\b(?:answer|result|so|thus|therefore|hence|finally|final|conclu\w*|option|choice|correct|confident)\b|\\boxed",
     re.IGNORECASE,
 )
+_BOX = re.compile(r"\\boxed\s?\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}")
 _SAYS = re.compile(r"\banswer\b(?!\s(?:choice|option)s?\b)|\\boxed", re.IGNORECASE)
 _REASON = re.compile(r"@[^@]*\b(?:because|since)\b", re.IGNORECASE)  # of a choice: its derivation
 _IS = re.compile(r"\b(?:is|are|be|was|gives?|total)\b|=", re.IGNORECASE)
-_CHOOSES = re.compile(r"\b(?:answer|final|option|choice|choose|pick|correct)\b|\\boxed", re.IGNORECASE)
+_CHOOSES = re.compile(
+    r"\b(?:answer(?!\s(?:choice|option)s?\b)|final|choose|pick|select|correct|best)\b|\\boxed"
+    r"|\b(?:so|is|be|with|thus|therefore|hence)\W{1,3}(?:(?:option|choice)\W{1,2})?@\W*(?:it is\W*)?$",
+    re.IGNORECASE,
+)
 _CHOICE = re.compile(r"(?:[A-Za-z]|yes|no|true|false)", re.IGNORECASE)
 _VERBS = (
     r"(?:is|are|as|and|or|because|since|seems|matches|(?:could|might|may|would|must|should) be)\b"  # after an option
@@ -161,11 +168,13 @@ def _goes_on(text: str, end: re.Match[str]) -> bool:
 
 @lru_cache(maxsize=1024)  # a dialogue is played again for its outcome
 def masked(text: str, answer: str, kind: str = "math", question: str = "") -> str:
-    """The text without the sentences that only state the answer; of code, without the blocks that are the answer."""
+    """The text without the sentences that only state the answer; of code, without the program where it stands again."""
     if not answer.strip():
         return text
     if kind == "code":
-        return _FENCED.sub(lambda block: "" if _same_code(block["body"], answer) else block[0], text)
+        return _without_lines(
+            _FENCED.sub(lambda block: "" if _same_code(block["body"], answer) else block[0], text), answer
+        )
     in_question, asked = _stands_in(question, answer), _asked(question)
     return "".join(
         _without_saying(sentence, answer, in_question)
@@ -187,12 +196,24 @@ def _without_saying(sentence: str, answer: str, in_question: bool) -> str:
 
 @lru_cache(maxsize=100_000)
 def _restates(sentence: str, answer: str, asked: str) -> bool:
-    """Whether the sentence only sets what the question has written out, as "96 * 91", equal to the answer."""
-    equation = _EQUATION.search(_compact(sentence)) if "=" in sentence and len(sentence) < 1000 else None
-    if equation is None or not has_answer(equation["right"], answer):
+    """Whether the sentence only states what an expression comes to that the question has written out, as "96 * 91"."""
+    if not asked or len(sentence) > 1000:
         return False
-    whole = rf"(?<![\d.])(?<![-+*/^]){re.escape(equation['left'])}(?!\.?\d|[-+*/^])"  # no part of another expression
-    return re.search(whole, asked) is not None
+    text = normalised(sentence)
+    plain = _EXPRESSION.sub(lambda found: " x " if _is_asked(_compact(found[0]), answer, asked) else found[0], text)
+    return plain != text and only_states(plain, answer)
+
+
+def _is_asked(expression: str, answer: str, asked: str) -> bool:
+    """Whether it stands there, and not as part of another one; "1/4" may be of anything, unless it is the answer."""
+    over, _, under = expression.partition("/")
+    if (
+        over.isdecimal()
+        and under.isdecimal()
+        and (not int(under) or Fraction(int(over), int(under)) != _looked_for(answer))
+    ):
+        return False
+    return re.search(rf"(?<![\d.])(?<![-+*/^]){re.escape(expression)}(?!\.?\d|[-+*/^])", asked) is not None
 
 
 def _compact(text: str) -> str:
@@ -213,7 +234,7 @@ def only_states(sentence: str, answer: str, in_question: bool = False) -> bool:
     concludes = bool(_CONCLUDES.search(sentence))
     if not isinstance(looked_for, Fraction):
         needed = _CHOOSES if _CHOICE.fullmatch(looked_for) else None if re.search(r"[\d\\]", looked_for) else _CONCLUDES
-        if (needed and not needed.search(sentence)) or _REASON.search(rest):
+        if (needed and not needed.search(sentence) and not needed.search(rest)) or _REASON.search(rest):
             return False
     elif in_question and not concludes and not _IS.search(rest):
         return False
@@ -221,9 +242,16 @@ def only_states(sentence: str, answer: str, in_question: bool = False) -> bool:
     if _WORKING.search(rest):
         return False
     if "\\boxed" in sentence:
-        return True
+        clauses = _CLAUSE.split(_BOX.sub(r"\\boxed", sentence))
+        return not any(_works(clause) for clause in clauses if "\\boxed" not in clause)
     others = len(list(numbers(rest))) + len(_WORD_NUMBER.findall(rest)) + len(_CLOCK.findall(rest))
     return not _RECKONS.search(rest) and (others == 0 or (others == 1 and concludes and not _RELATES.search(rest)))
+
+
+def _works(clause: str) -> bool:
+    """Whether something is reckoned with in it."""
+    text = normalised(clause)
+    return bool(_RECKONS.search(text) or _WORD_NUMBER.search(text)) or next(numbers(text), None) is not None
 
 
 def has_answer(text: str, answer: str) -> bool:
@@ -290,7 +318,7 @@ def _pattern(answer: str) -> re.Pattern[str]:
         return re.compile(
             rf"(?:{chosen}|(?<=\()){answer}(?![\w'’])|(?<=['‘]){answer}(?=['’])|{start}{answer}(?![\w'’]|\s+(?!{_VERBS})[a-z])"
         )
-    return re.compile(start + r"\s{0,3}".join(map(re.escape, tokens)) + end, flags)
+    return re.compile(start + r"\s{0,40}".join(map(re.escape, tokens)) + end, flags)  # a program is indented
 
 
 def _cut(text: str, places: list[tuple[int, int]]) -> str:
@@ -302,12 +330,29 @@ def _cut(text: str, places: list[tuple[int, int]]) -> str:
     return "".join([*parts, text[start:]])
 
 
-_FENCED = re.compile(r"^[ \t]{0,12}```[^\n]*\n(?P<body>.*?)^[ \t]{0,12}```[ \t]*\n?", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(
+    r"^[ \t]{0,12}(?P<fence>```|~~~)[^\n]*\n(?P<body>.*?)^[ \t]{0,12}(?P=fence)[ \t]*\n?", re.MULTILINE | re.DOTALL
+)
 
 
 def _same_code(block: str, answer: str) -> bool:
     """Whether they have the same lines, but for empty ones and for how far all are indented."""
     return lines(block) == lines(answer)
+
+
+def _without_lines(text: str, program: str) -> str:
+    """The text without the program's lines where they stand one after another, however far indented and apart."""
+    wanted = "\n" + "\n".join(line.strip() for line in lines(program)) + "\n"
+    all_lines = text.splitlines(keepends=True)
+    numbers = [number for number, line in enumerate(all_lines) if line.strip()]
+    stripped = "\n" + "\n".join(all_lines[number].strip() for number in numbers) + "\n"
+    gone: set[int] = set()
+    first, counted = 0, 0
+    while wanted.strip() and (place := stripped.find(wanted, counted)) >= 0:
+        first += stripped.count("\n", counted, place)
+        gone.update(numbers[first : first + wanted.count("\n") - 1])
+        first, counted = first + wanted.count("\n") - 1, place + len(wanted) - 1
+    return "".join(line for number, line in enumerate(all_lines) if number not in gone)
 
 
 def fenced(text: str) -> list[str]:

@@ -31,7 +31,7 @@ from transforms.score import answer_request, final_answer, likelihood
 from transforms.statements import without_statements
 from transforms.types import Action, Decision
 
-VERSION = "2"
+VERSION = "3"
 NEEDS = frozenset({"scorer"})
 UNKNOWN = "how likely the answer is could not be measured"
 

@@ -34,13 +34,14 @@ from transforms.score import final_answer, first_visible, score_step
 from transforms.statements import normalised, numbers, only_states, sentences
 from transforms.types import Action, Decision, SegmentedTrace, Step
 
-VERSION = "4"
+VERSION = "5"
 NEEDS = frozenset({"scores"})
 
 _WORD = regex.compile(r"[\p{L}\p{M}]{4,}")
 _WORDLESS = regex.compile(
     r"[\p{Thai}\p{Lao}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
 )  # words are short, or not told apart
+_ROOT = regex.compile(r"√\w{1,30}")
 _LETTER = regex.compile(r"\p{L}")
 _NUMBER_WEIGHT = 3  # of a shared number beside a shared word
 
@@ -164,7 +165,8 @@ def _aligned(trace: SegmentedTrace, min_shared: float) -> set[int]:
 
 
 def _terms(text: str) -> Counter[str]:
-    """Weights of the numbers, by value, and of the longer words without their endings."""
+    """Weights of the numbers, by value, of roots, and of the longer words without their endings."""
     plain = normalised(text)
     words = {word.lower()[:6] for word in _WORD.findall(plain)}
-    return Counter(dict.fromkeys(words, 1) | {str(number.value): _NUMBER_WEIGHT for number in numbers(plain)})
+    values = [*(str(number.value) for number in numbers(plain)), *_ROOT.findall(plain)]
+    return Counter(dict.fromkeys(words, 1) | dict.fromkeys(values, _NUMBER_WEIGHT))

@@ -25,7 +25,7 @@ from transforms.pruning.base import PruneInput, protected
 from transforms.statements import normalised, numbers
 from transforms.types import Action, Decision, Opinion, Rewrite
 
-VERSION = "4"
+VERSION = "5"
 NEEDS = frozenset({"actions"})
 
 _FORMULA = re.compile(
@@ -36,17 +36,19 @@ _FORMULA = re.compile(
 # A side of a formula is a number or a short name: "2x", "(a", "f(x)".
 _SIDE = r"(?:(?=[\w.()]{0,39}\d)[\w.()]{1,40}|\(?[^\W\d]{1,2}(?:\(\w{1,2}\))?\)?)"
 _PLAIN = re.compile(rf"(?<![\w-]){_SIDE}(?:[ \t]{{0,2}}[-−+*/×÷·^=<>][ \t]{{0,2}}[-−]?{_SIDE}){{1,40}}(?![\w-])")
-# "5x", "12:30", "20k", "3rd"
-_ATTACHED = re.compile(r"(?<![\w.])\d[\d.,:]{0,40}(?:[^\W\d_]\w{0,40}|(?<=\d:\d\d)(?!\w))")
+# "5x", "12:30", "20k", "3rd", "5!", "√5"
+_ATTACHED = re.compile(r"(?<![\w.])\d[\d.,:]{0,40}(?:[^\W\d_]\w{0,40}|(?<=\d:\d\d)(?!\w)|!)|√\w{1,40}")
 _ANY_NUMBER = re.compile(r"-?\d[\w.,:/]*%?")
 _PERCENT = re.compile(r"(?<![\d./])\d{1,40}(?:\.\d{1,40})?(?=\s?(?:%|per\s?cent\b))")
 _OPENER = re.compile(
     r"(?:^|(?<=[.!?:\n]))[^\S\n]{0,8}(?:first|second|third|fourth)(?:ly)?,", re.IGNORECASE
 )  # no numbers of anything
 _MULTIPLE = re.compile(
-    r"\b(?:half|halv(?:e[sd]?|ing)|twice|doubl(?:e[sd]?|ing)|tripl(?:e[sd]?|ing)|thrice)\b(?![- ]check)", re.IGNORECASE
+    r"\b(?:half|halv(?:e[sd]?|ing)|twice|doubl(?:e[sd]?|ing)|tripl(?:e[sd]?|ing)|thrice|quarter)\b(?![- ]check)",
+    re.IGNORECASE,
 )
-_MULTIPLES = {"hal": " 1/2 ", "twi": " 2 ", "dou": " 2 ", "tri": " 3 ", "thr": " 3 "}
+_MULTIPLES = {"hal": " 1/2 ", "twi": " 2 ", "dou": " 2 ", "tri": " 3 ", "thr": " 3 ", "qua": " 1/4 "}
+_COUNTED = re.compile(r"\b(?:(?P<count>\d{1,9})\s)?(?:(?P<quarters>quarters)|dozens?)\b", re.IGNORECASE)
 _INVERSE = {"1/2": "2", "2": "1/2"}  # who divides by two halves
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
@@ -121,7 +123,8 @@ def terms(text: str) -> list[str]:
     for match in _PLAIN.finditer(text):
         found["".join(match[0].replace("−", "-").split()).strip(".()")] = None
     said = _MULTIPLE.sub(lambda word: _MULTIPLES[word[0][:3].lower()], _OPENER.sub(" ", text))
-    plain = normalised(_VULGAR.sub(_in_digits, alpha2digit(said, "en", threshold=0)))
+    said = _COUNTED.sub(_multiplied, alpha2digit(said, "en", threshold=0))
+    plain = normalised(_VULGAR.sub(_in_digits, said))
     for number in numbers(plain):
         found[str(number.value)] = None
     for percent in _PERCENT.findall(plain):
@@ -129,6 +132,12 @@ def terms(text: str) -> list[str]:
     for attached in _ATTACHED.findall(plain):
         found[attached.lower()] = None
     return list(found)
+
+
+def _multiplied(found: re.Match[str]) -> str:
+    """ "3 quarters" as 3/4, "2 dozen" as 24, "dozens" as 12."""
+    count = int(found["count"] or 1)
+    return f" {Fraction(count, 4) if found['quarters'] else 12 * count} "
 
 
 def _in_digits(sign: re.Match[str]) -> str:

@@ -3,8 +3,8 @@ r"""Keeps the thinking up to the step that first reaches the right answer; the r
 The idea of LC-R1 (arXiv 2506.14755), Self-Braking Tuning (2505.14604) and TrimR (2505.17155). A step
 reaches the answer when something it concludes is judged correct by the verifier: a boxed expression, the
 right-hand side of an "=", or the number at the end of a clause that says so ("so the total is 17"). A
-number that merely stands there, is weighed ("if it were 17"), or is given by the question does not count. With `solutions: 2` the second such step that comes after a
-step without the answer ends it, i.e. the second derivation. A trace that never reaches the answer is
+number that merely stands there, is weighed ("if it were 17"), or is given by the question does not count. With `solutions: 2` the second
+such step that comes after a step without the answer ends it, if it derives the answer and does not only state it again. A trace that never reaches the answer is
 kept whole, and so is one whose answer is code. Without a reference it is the trace's own answer that is reached.
 Of what comes later only code that the response quotes stays. The step that states the answer again goes, too, unless
 `keep_conclusion` says so: the response states it.
@@ -19,12 +19,12 @@ from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
 from transforms.pruning.base import QUOTED, PruneInput, quoted_steps
-from transforms.statements import sentences
+from transforms.statements import masked, sentences
 from transforms.types import Action, Decision, Problem
 from transforms.verify import checkable, is_correct
 from transforms.verify.extract import final_answer
 
-VERSION = "2"
+VERSION = "3"
 NEEDS: frozenset[str] = frozenset()
 
 _MAX_CANDIDATES = 20  # conclusions judged in one step; the last ones, where conclusions stand
@@ -91,11 +91,17 @@ def _last_needed(texts: list[str], problem: Problem, config: Config) -> int | No
     for number, text in enumerate(texts):
         if not reaches(text, problem, config.deadline_seconds):
             apart = True
-        elif apart:
+        elif apart and (not solutions or _derives(text, problem, config.deadline_seconds)):
             solutions, end, apart = solutions + 1, number, False
             if solutions == config.solutions:
                 break
     return end
+
+
+def _derives(text: str, problem: Problem, deadline_seconds: float) -> bool:
+    """Whether it still reaches the answer without what only states it."""
+    left = masked(text, problem.answer, problem.answer_kind, problem.question)
+    return reaches(left, problem, deadline_seconds)
 
 
 def reaches(text: str, problem: Problem, deadline_seconds: float) -> bool:
