@@ -51,16 +51,25 @@ def _complete_method(incomplete: str) -> list[str]:
     return [name for name in METHODS if name.startswith(incomplete)]
 
 
-Method = Annotated[
-    str,
+Methods = Annotated[
+    list[str] | None,
     typer.Option(
-        "--method", help="Only this method; all of prune.methods without it.", autocompletion=_complete_method
+        "--method",
+        help="Only this method; all of prune.methods without it. May be repeated.",
+        metavar="METHOD",
+        autocompletion=_complete_method,
     ),
 ]
 
 
 def _run(
-    stage: str, flags: list[str], params: str, override: list[str] | None, data: str, force: bool, method: str = ""
+    stage: str,
+    flags: list[str],
+    params: str,
+    override: list[str] | None,
+    data: str,
+    force: bool,
+    methods: list[str] | None = None,
 ) -> None:
     from pipeline.config import load
     from pipeline.paths import Paths
@@ -74,10 +83,12 @@ def _run(
     if not data:
         raise ConfigError("--data '': must name a folder")
     storage.check(data)
-    if method and method not in METHODS:
-        raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
+    for method in methods or []:
+        if method not in METHODS:
+            raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
     paths = Paths(data, loaded.base.round)
-    run_stage(stage, Context(of_round(loaded, paths), paths, flags, force), method)
+    for method in methods or [""]:
+        run_stage(stage, Context(of_round(loaded, paths), paths, flags, force), method)
 
 
 def _add_stage(name: str) -> None:
@@ -88,7 +99,7 @@ def _add_stage(name: str) -> None:
 
         def with_method(
             context: typer.Context,
-            method: Method = "",
+            method: Methods = None,
             params: ParamsFile = "params.yaml",
             override: Override = None,
             data: Data = "data",
@@ -145,13 +156,18 @@ def _complete_id(context: typer.Context, incomplete: str) -> list[str]:
 @app.command(help="Print a trace with its removed steps struck out, and the scores beside them.")
 def show(
     trace: Annotated[
-        str, typer.Argument(help="The trace's id, as p-000012/0.", metavar="ID", autocompletion=_complete_id)
+        str,
+        typer.Argument(
+            help="The trace's id, as p-000012/0; of an imported one also its id in your file.",
+            metavar="ID",
+            autocompletion=_complete_id,
+        ),
     ],
     method: Annotated[
         str,
         typer.Option(
             "--method",
-            help="As this method pruned it; else as the one that filter chose.",
+            help="As this method pruned it; else as the one that filter chose, or the first of prune.methods that deletes.",
             autocompletion=_complete_method,
         ),
     ] = "",

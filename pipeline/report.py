@@ -66,13 +66,12 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
 def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], verdicts: list[Verdict]) -> dict[str, Any]:
     """All numbers of the report; DVC shows all but the lists. Token counts are the scorer's, of the thinking."""
     traces = paths.folder("traces")
-    asked, drops = traces.finished_manifest()["rows"], read_rows(Drop, [traces.drops_path()])
-    teachers_drops = list(drops)
+    teachers_drops = list(read_rows(Drop, [traces.drops_path()]))
     samples_of = Counter(v.problem_id for v in verdicts) + Counter(
         drop.id.rpartition("/")[0] for drop in teachers_drops if drop.reason in SAMPLES
     )
     family_of = {p.id: p.family for p in read_rows(Problem, paths.folder("problems").part_paths())}
-    problems = Counter(family_of.values())
+    problems, samples = Counter(family_of.values()), sum(samples_of[problem] for problem in family_of)
     correct = breakdown.correct_ids(verdicts)
     kept = list(_numbers(read_rows(KeptTrace, paths.folder("kept").part_paths())))
     before, after = sum(k["before"] for k in kept), sum(k["after"] for k in kept)
@@ -82,13 +81,13 @@ def measure(params: Params, paths: Paths, rechecked: dict[str, StageFolder], ver
         splits[part["name"].split("/")[0]] += part["rows"]
     return {
         "problems": problems.total(),
-        "samples": asked["outcomes"],
+        "samples": samples,
         "traces": len(verdicts),
         "verdicts": {outcome.value: sum(v.outcome == outcome for v in verdicts) for outcome in Outcome},
         "verdicts_by_reference": breakdown.outcomes(verdicts, "reference"),
         "verdicts_by_rule": breakdown.outcomes(verdicts, "rule"),
         "undecided_reasons": breakdown.undecided_reasons(verdicts),
-        "verified_share": _share(len(correct), asked["outcomes"]),
+        "verified_share": _share(len(correct), samples),
         "examples": {**splits, "total": len(kept)},
         "asked_examples": params.filter.num_examples,
         "thinking_tokens": {
@@ -181,6 +180,10 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
             if not math.isnan(lost):
                 total["support"] += lost
                 total["with_support"] += 1
+            lost = trace.support_pruned_nats_per_token - trace.support_before_nats_per_token
+            if not math.isnan(lost):
+                total["pruned_support"] += lost
+                total["with_pruned_support"] += 1
     everywhere = sum(statuses.values(), Counter())
     return {
         "statuses": dict(sorted(everywhere.items())),
@@ -190,6 +193,7 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
         "shortfall_traces": int(total["shortfall"]),
         "rewrites": int(total["rewritten"]),
         "mean_support_change_nats_per_token": _share(total["support"], total["with_support"], 4),
+        "mean_pruned_support_change_nats_per_token": _share(total["pruned_support"], total["with_pruned_support"], 4),
         "correct_traces": int(total["correct"]),
         "tokens_before": int(total["before"]),
         "tokens_pruned": int(total["pruned"]),
@@ -205,7 +209,8 @@ def _rates(statuses: Counter[str]) -> dict[str, float]:
 
 
 def _dropped(params: Params, paths: Paths) -> dict[str, dict[str, int]]:
-    names = ["problems", "traces", "verdicts", "steps", "scores", "annotations", "kept"]
+    names = ["problems", "traces", "verdicts", "steps", "scores", "kept"]
+    names += ["annotations"] * bool(params.prune.opinions)
     names += [f"{folder}/{method}" for folder in ("pruned", "rechecked") for method in params.prune.methods]
     counts = {name: paths.folder(name).finished_manifest()["rows"]["dropped"] for name in names}
     return {name: dropped for name, dropped in counts.items() if dropped}

@@ -18,8 +18,9 @@ from rich.text import Text
 
 from pipeline.config import Params
 from pipeline.paths import Paths
+from transforms.choice import BEATEN
 from transforms.errors import InputError
-from transforms.folders import StageFolder, find_row, is_changed, lineage
+from transforms.folders import StageFolder, find_row, is_changed, lineage, read_rows
 from transforms.types import Action, Decision, Drop, KeptTrace, PrunedTrace, RecheckedTrace, StepScore, TraceScores
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -37,7 +38,7 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
     Raises:
         InputError: the method has not been run, or has no such trace.
     """
-    trace_id = _own_id(paths, trace_id)
+    trace_id, name = _named(paths, trace_id)
     chosen = _chosen(paths, trace_id)
     method = method or chosen or next((name for name in params.prune.methods if name != "keep_all"), "keep_all")
     folder = paths.folder("pruned", method)
@@ -53,8 +54,9 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
     rechecked = _beside(RecheckedTrace, given, paths.folder("rechecked", method), trace_id)
     scores = _beside(TraceScores, given, paths.folder("scores"), trace_id)
     console = console or Console(file=sys.stdout)
-    about = {None: "", "": "filter kept no version of it", method: "the version that filter kept"}
-    state = about.get(chosen, f"filter kept that of {chosen}")
+    about = {None: "", method: "the version that filter kept"}
+    state = _why_none(paths, trace_id) if chosen == "" else about.get(chosen, f"filter kept that of {chosen}")
+    state = "; ".join(filter(None, (name, state)))
     console.print(page(pruned, rechecked, scores, state, is_wide=console.width >= WIDE))
 
 
@@ -65,7 +67,7 @@ def page(
     state: str = "",
     is_wide: bool = True,
 ) -> Group:
-    """What is printed. Where it is narrow, each reason stands below the first text it is of, and roles and surprisals are left out."""
+    """What is printed. Where it is narrow, a reason stands below the first of the texts it is of, and roles and surprisals are left out."""
     given_back = rechecked.given_back if rechecked else ()
     heads = ("", "step", "role", "first", "mean", "score", "text", "why") if is_wide else ("", "step", "score", "text")
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -73,7 +75,7 @@ def page(
         column.justify = "right" if name in ("step", "first", "mean", "score") else "left"
         column.overflow, column.no_wrap = "fold", name not in ("text", "why")
         column.ratio = {"text": 4, "why": 1}.get(name)
-    said: set[str] = set()
+    said = ""
     of_step: tuple[StepScore | None, ...] = scores.steps if scores and scores.steps else (None,) * len(pruned.steps)
     for step, decision, score in zip(pruned.steps, pruned.decisions, of_step, strict=True):
         is_back = decision.step in given_back
@@ -89,21 +91,22 @@ def page(
             ranked = number_of(decision.score)
             table.add_row(mark, number, step.role, number_of(first), number_of(mean), ranked, text, Text(why))
         else:
-            text = text if why in said else Text.assemble(text, "\n", (f"({why})", "italic"))
-            said.add(why)
+            text = text if why == said else Text.assemble(text, "\n", (f"({why})", "italic"))
+            said = why
             table.add_row(mark, number, number_of(decision.score), text)
     problem = pruned.problem
     about = [
+        *([state] if state else []),
         problem.question.strip(),
         *([f"reference: {problem.answer}"] if problem.answer else []),
         *_facts(pruned, rechecked),
     ]
-    made_by = f"  {pruned.method} {pruned.method_version}, {pruned.model}{f'; {state}' if state else ''}\n"
+    made_by = f"  {pruned.method} (version {pruned.method_version}), teacher: {pruned.model}\n"
     head = Text.assemble((clean(pruned.id), "bold"), clean(made_by), clean("\n".join(about)), "\n")
     surprisals = (
         "first, mean: surprisal of the step's first token and of all, nats/token"
         if is_wide
-        else f"roles and surprisals from {WIDE} columns on"
+        else f"a step without a reason has that of the one before; roles and surprisals from {WIDE} columns on"
     )
     has_scores = any(not math.isnan(decision.score) for decision in pruned.decisions)
     ranks = (
@@ -163,15 +166,27 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
     return lines
 
 
-def _own_id(paths: Paths, named: str) -> str:
-    """The id of the trace that was imported under that name, unless it is an id itself, or nobody's name."""
+def _named(paths: Paths, name: str) -> tuple[str, str]:
+    """The trace with that id, else the first that was imported under that name; and in words what it is named besides."""
     traces = paths.folder("traces")
-    imported = ""
-    for trace_id, origin in traces.columns("id", "origin") if traces.manifest() else ():
-        if trace_id == named:
-            return named
-        imported = imported or (trace_id if origin == named else "")
-    return imported or named
+    rows = traces.columns("id", "origin") if traces.manifest() else ()
+    origin_of = {trace_id: origin for trace_id, origin in rows if name in (trace_id, origin)}
+    if not origin_of:
+        return name, ""
+    trace_id = name if name in origin_of else next(iter(origin_of))
+    said = [f"in its file: {origin_of[trace_id]}"] if origin_of[trace_id] not in ("", trace_id) else []
+    if others := [other for other in origin_of if other != trace_id]:
+        more = " …" if len(others) > 3 else ""
+        said.append(f"{name} in its file is also {', '.join(others[:3])}{more}")
+    return trace_id, "; ".join(said)
+
+
+def _why_none(paths: Paths, trace_id: str) -> str:
+    """Why `filter` kept no version of the trace: what it says of the one that the others lost to."""
+    drops = read_rows(Drop, [paths.folder("kept").drops_path()])
+    details = [drop.detail for drop in drops if drop.id == trace_id]
+    telling = [detail for detail in details if BEATEN not in detail] or details
+    return ": ".join(["filter kept no version of it", *telling[:1]])
 
 
 def _chosen(paths: Paths, trace_id: str) -> str | None:
@@ -180,12 +195,11 @@ def _chosen(paths: Paths, trace_id: str) -> str | None:
     if kept.manifest() is None:
         return None
     row = find_row(KeptTrace, kept.part_paths(), trace_id)
-    if row is None:
-        return ""
-    pruned = paths.folder("pruned", row.method)
-    return (
-        None if is_changed(pruned, kept.finished_manifest()["inputs"].get(f"pruned/{row.method}", "")) else row.method
-    )
+    chosen = row.method if row else ""
+    seen = kept.finished_manifest()["inputs"]
+    looked_at = [f"pruned/{chosen}"] if chosen else [name for name in seen if name.startswith("pruned/")]
+    changed = (is_changed(paths.folder(*name.split("/")), seen.get(name, "")) for name in looked_at)
+    return None if any(changed) else chosen
 
 
 def _dropped(paths: Paths, method: str, trace_id: str) -> str:

@@ -324,3 +324,14 @@ def test_a_stage_leaves_nothing_in_the_temporary_folder(
     for _ in range(2):  # run, and skipped
         assert pipeline("ingest").returncode == 0
     assert not list((tmp_path / "scratch").glob("beam-pipeline*"))
+
+
+def test_several_methods_may_be_named(pipeline: Run) -> None:
+    for stage in STAGES[: STAGES.index("prune")]:
+        assert pipeline(stage).returncode == 0
+    done = pipeline("prune", "--method", "keep_all", "--method", "first_correct")
+    assert done.returncode == 0
+    assert "keep_all" in done.stderr
+    assert "first_correct" in done.stderr
+    wrong = pipeline("prune", "--method", "keep_all", "--method", "x")
+    assert (wrong.returncode, "no such method" in wrong.stderr) == (2, True)

@@ -189,20 +189,48 @@ def test_an_imported_run_goes_to_the_end(tmp_path: Path) -> None:
     assert metrics["examples"]["total"] >= 45
 
 
-def test_show_knows_a_trace_by_the_name_that_it_has_in_its_file(tmp_path: Path) -> None:
+def test_rows_that_give_no_trace_are_no_samples_of_the_report_and_annotate_need_not_run(tmp_path: Path) -> None:
     text = "<think>2 + 3.\n\nThat is 5.</think>\\boxed{5}"
     rows = [
-        {"question": f"2 + {n}?", "answer": "5", "response": text, "id": name} for n, name in enumerate(("a", "b", "x"))
+        {"q": "2 + 3?", "a": "5", "t": text},
+        {"q": "2 + 4?", "a": "6", "t": text},
+        {"q": "2 + 5?", "a": "7", "t": "Hm."},
+        {"q": "2 + 6?", "a": "8", "t": None},
+        {"q": "", "a": "8", "t": text},
     ]
+    source = {"path": jsonl(tmp_path / "a.jsonl", rows), "fields": BASE}
+    paths = run(tmp_path, source, "prune.methods=[keep_all, first_correct]", stages=STAGES.index("annotate"))
+    params = load(str(tmp_path / "params.yaml"), ["prune.methods=[keep_all, first_correct]"])
+    for stage in STAGES[STAGES.index("annotate") + 1 :]:
+        run_stage(stage, Context(params, paths))
+    metrics = json.loads(Path(paths.stage("report"), "metrics.json").read_text())
+    assert metrics["samples"] == sum(family["samples"] for family in metrics["families"].values()) == 3
+    assert metrics["verified_share"] == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_show_knows_a_trace_by_the_name_that_it_has_in_its_file(tmp_path: Path) -> None:
+    text = "<think>2 + 3.\n\nThat is 5.</think>\\boxed{5}"
+    rows = [{"question": "2 + 3?", "answer": "5", "response": text, "id": name} for name in ("a", "b", "x", "x")]
     fields = {"question": "question", "answer": "answer", "text": "response", "trace": "id"}
     paths = run(tmp_path, {"path": jsonl(tmp_path / "a.jsonl", rows), "fields": fields}, stages=STAGES.index("recheck"))
-    ids = {one.origin: one.id for one in rows_of(Trace, paths, "traces")}
-    for name in ("b", ids["b"]):
+    ids: dict[str, list[str]] = {}
+    for one in rows_of(Trace, paths, "traces"):
+        ids.setdefault(one.origin, []).append(one.id)
+
+    def shown(name: str) -> str:
         console = Console(file=io.StringIO(), width=140)
         show(load(str(tmp_path / "params.yaml"), []), paths, name, "keep_all", console)
-        assert console.file.getvalue().startswith(ids["b"])  # type: ignore[attr-defined]
+        return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+    (b,), (first, second) = ids["b"], ids["x"]
+    assert shown("b") == shown(b)
+    assert shown("b").startswith(b)
+    assert "in its file: b" in shown("b").split("2 + 3?")[0]
+    assert shown("x").startswith(first)
+    assert f"x in its file is also {second}" in shown("x")
+    assert "also" not in shown(second)
     with pytest.raises(InputError, match="has no trace 'c'"):
-        show(load(str(tmp_path / "params.yaml"), []), paths, "c", "keep_all")
+        shown("c")
 
 
 BASE = {"question": "q", "answer": "a", "text": "t"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -142,8 +143,8 @@ def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
     other = replace(problem("5"), family="other")
     traces = [
         rechecked("a", "passed", support_after_nats_per_token=-1.5, answer_loglik_pruned_nats_per_token=-1.3),
-        rechecked("b", "rolled_back", supported=False),
-        rechecked("c", "gave_up", problem=other),
+        rechecked("b", "rolled_back", supported=False, support_pruned_nats_per_token=-2.5, num_tokens_pruned=3),
+        rechecked("c", "gave_up", problem=other, support_pruned_nats_per_token=math.nan),
         rechecked("d", "original_fails", outcome="incorrect"),
     ]
     found = by_method(traces, {"a", "b", "c", "d"})
@@ -155,6 +156,10 @@ def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
     assert (found["correct_traces"], found["unsupported_traces"]) == (3, 1)
     assert found["mean_support_change_nats_per_token"] == pytest.approx(-0.1667)
     assert found["mean_pruned_loglik_change_nats_per_token"] == -0.1
+    assert found["mean_pruned_support_change_nats_per_token"] == -0.75
+    shown = page({**METRICS, "methods": {"asap": found}}, [])
+    assert "-0.750" in shown
+    assert (found["tokens_pruned"], '<td class="n">21</td>' in shown) == (21, True)
 
 
 def test_what_is_over_the_budget_unsupported_and_rewritten_is_counted_and_shown() -> None:

@@ -115,6 +115,16 @@ def test_a_narrow_terminal_says_why_steps_of_their_own_reason_stay() -> None:
     assert plain(printed(rechecked("p/0", "passed", **values), width=160)).count("within the budget") == 5
 
 
+def test_a_narrow_terminal_says_a_reason_again_where_another_came_between() -> None:
+    values = pruned()
+    every = values["decisions"][0]
+    reasons = ("keep (so)", "keep (so)", "delete (so)", "keep (so)", "keep (so)")
+    values["decisions"] = tuple(replace(every, step=n, reason=reason) for n, reason in enumerate(reasons))
+    text = plain(printed(rechecked("p/0", "passed", **values), width=80))
+    assert text.count("keep (so)") == 2
+    assert "a step without a reason has that of the one before" in " ".join(text.split())
+
+
 def test_show(pipeline: Run, tmp_path: Path) -> None:
     for stage in STAGES[: STAGES.index("recheck")]:
         assert pipeline(stage).returncode == 0
@@ -130,11 +140,19 @@ def test_show(pipeline: Run, tmp_path: Path) -> None:
     assert chosen.returncode == 0
     assert "the version that filter kept" in chosen.stdout
     assert "filter kept that of" in pipeline("show", "chain_sum-000000/0", "--method", "keep_all").stdout
+    pipeline("filter", "--set", "filter.num_examples=1")
+    none = [
+        shown
+        for n in (1, 2, 0)
+        for shown in [" ".join(pipeline("show", f"chain_sum-00000{n}/0").stdout.split())]
+        if "kept no" in shown
+    ]
+    assert any("filter kept no version of it: " in shown and "num_examples" in shown for shown in none), none
     pipeline("prune", "--method", "first_correct", "--set", "prune.options.first_correct={keep_conclusion: true}")
     again = pipeline("show", "chain_sum-000000/0", "--method", "first_correct").stdout
     assert "not re-checked yet, or not since" in again
     assert "filter kept" not in again
-    assert "first_correct gives no scores" in again
+    assert "first_correct gives no scores" in " ".join(again.split())
     near = pipeline("show", "chain_sum-000000")
     assert (near.returncode, "it has for example chain_sum-000000/0" in near.stderr) == (1, True)
     for stage in ("segment", "score"):
