@@ -190,6 +190,28 @@ def test_what_the_question_has_needs_a_conclusion() -> None:
     assert not only_states("Ruby is 6 times as old as Sam.", "6", in_question=True)
 
 
+@pytest.mark.parametrize(
+    ("sentence", "question", "states"),
+    [
+        (
+            "Therefore, the total number of goals scored by all three is 175.",
+            "How many goals do the three score?",
+            True,
+        ),
+        ("So the number of 8 point bucks is 5.", "How many are 8 point bucks?", True),
+        ("So each of the two gets 5.", "They are 2.", True),
+        ("So each of the 3 gets 5.", "They are 2.", False),
+        ("So taking 8 of them leaves 5.", "He takes 8.", False),
+        ("So 8 of the 40 more bucks are 5.", "There are 8 and 40.", False),
+        ("So half of the 10 is 5.", "There are 10.", False),
+        ("The 8 of them are 5.", "There are 8.", False),
+    ],
+)
+def test_a_number_that_the_question_has_may_stand_beside_the_answer(sentence: str, question: str, states: bool) -> None:
+    answer = "175" if "175" in sentence else "5"
+    assert (masked(sentence, answer, question=question) == "") == states
+
+
 def test_masked() -> None:
     text = "7 · 20 = 140, so it is 140. Right?\n\nSo she earns 140 dollars.\nGood."
     assert masked(text, "140") == "7 · 20 = 140, so it is 140. Right?\n\nGood."

@@ -8,7 +8,8 @@ answer's value and works nothing out:
 
 - no calculation or equation but "name = value", or what the question has written out ("96 * 91 = 8736");
 - no word of reckoning ("half", "doubling", "divided"), and at most one other number, and then a word that concludes ("so",
-  "answer") and none that relates numbers ("each", "of"). Beside a box this holds for its other clauses alone.
+  "answer") and none that relates numbers ("more", "leaves"; "each" and "of", unless the question has that number). Beside a
+  box this holds for its other clauses alone.
 
 Where the question has the same number it needs a word that concludes or "is"; where the answer is a letter, a yes or a no,
 one that chooses ("answer", "correct", "so option"), and no reason after it ("because"); where it is other words, one that concludes. Of a
@@ -54,11 +55,12 @@ _NUMBER = re.compile(
     r"(?<![\w.^/√])(?<!\d:)(?:(?<![\d)\]}]\s)(?<![)\]}])(?<!(?<![A-Za-z])[A-Za-z]\s)-\s?)?(?:\d{1,40}(?:\.\d{1,40})?|\.\d{1,40})(?:/\d{1,40})?"
     r"(?!\w|\.\d|/\d|:\d|!)"
 )
-_WORD_NUMBER = re.compile(
-    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
-    r"|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand)\b",
-    re.IGNORECASE,
-)
+_IN_DIGITS = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
+    "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
+    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000,
+}  # fmt: skip
+_WORD_NUMBER = re.compile(rf"\b(?:{'|'.join(_IN_DIGITS)})\b", re.IGNORECASE)
 _MARKER = re.compile(
     r"^\s*(?:[-•>#]\s{0,3})?\(?\d{1,2}[.)]\s+(?=\S)|\b(?:step|case|part|equation|method|way)\s\d{1,3}\b", re.IGNORECASE
 )
@@ -88,9 +90,9 @@ _RECKONS = re.compile(
     re.IGNORECASE,
 )
 _RELATES = re.compile(
-    r"\b(?:sum|product|difference|quotient|ratio|each|every|per|of|taking|leav\w*|left|more|less|fewer|if)\b",
-    re.IGNORECASE,
+    r"\b(?:sum|product|difference|quotient|ratio|taking|leav\w*|left|more|less|fewer|if)\b", re.IGNORECASE
 )
+_OF = re.compile(r"\b(?:each|every|per|of)\b", re.IGNORECASE)  # relate a number that is new: "each of the 3 gets 4"
 _CLOCK = re.compile(r"(?<!\d)\d{1,2}:\d\d(?!\d)")
 _CONCLUDES = re.compile(
     r"\b(?:answer|result|so|thus|therefore|hence|finally|final|conclu\w*|option|choice|correct|confident)\b|\\boxed",
@@ -175,22 +177,22 @@ def masked(text: str, answer: str, kind: str = "math", question: str = "") -> st
         return _without_lines(
             _FENCED.sub(lambda block: "" if _same_code(block["body"], answer) else block[0], text), answer
         )
-    in_question, asked = _stands_in(question, answer), _asked(question)
+    in_question, asked, known = _stands_in(question, answer), _asked(question), _given(question)
     return "".join(
-        _without_saying(sentence, answer, in_question)
+        _without_saying(sentence, answer, in_question, known)
         for sentence in sentences(text)
-        if not only_states(sentence, answer, in_question) and not _restates(sentence, answer, asked)
+        if not only_states(sentence, answer, in_question, known) and not _restates(sentence, answer, asked)
     )
 
 
-def _without_saying(sentence: str, answer: str, in_question: bool) -> str:
+def _without_saying(sentence: str, answer: str, in_question: bool, known: frozenset[Fraction]) -> str:
     """The sentence without those of its clauses that say what the answer is: "half of 280 is 140, so the answer is 140"."""
     if not _SAYS.search(sentence):
         return sentence
     return "".join(
         clause
         for clause in _CLAUSE.split(sentence)
-        if not _SAYS.search(clause) or not only_states(clause, answer, in_question)
+        if not _SAYS.search(clause) or not only_states(clause, answer, in_question, known)
     )
 
 
@@ -222,8 +224,13 @@ def _compact(text: str) -> str:
 
 
 @lru_cache(maxsize=100_000)
-def only_states(sentence: str, answer: str, in_question: bool = False) -> bool:
-    """Whether the sentence has the answer and works nothing out; `in_question`: the question has that value, too."""
+def only_states(
+    sentence: str, answer: str, in_question: bool = False, known: frozenset[Fraction] = frozenset()
+) -> bool:
+    """Whether the sentence has the answer and works nothing out.
+
+    `in_question`: the question has that value, too; `known`: all numbers that it has.
+    """
     text = normalised(sentence)
     marked = _MARKER.sub("", text)
     looked_for = _looked_for(answer)
@@ -244,8 +251,22 @@ def only_states(sentence: str, answer: str, in_question: bool = False) -> bool:
     if "\\boxed" in sentence:
         clauses = _CLAUSE.split(_BOX.sub(r"\\boxed", sentence))
         return not any(_works(clause) for clause in clauses if "\\boxed" not in clause)
-    others = len(list(numbers(rest))) + len(_WORD_NUMBER.findall(rest)) + len(_CLOCK.findall(rest))
-    return not _RECKONS.search(rest) and (others == 0 or (others == 1 and concludes and not _RELATES.search(rest)))
+    others = [*_values(rest), *_CLOCK.findall(rest)]
+    if _RECKONS.search(rest) or len(others) > 1:
+        return False
+    related = _RELATES.search(rest) or (_OF.search(rest) and not known.issuperset(others))
+    return not others or (concludes and not related)
+
+
+def _values(text: str) -> Iterator[Fraction]:
+    """The numbers of a normalised text, those in words among them."""
+    yield from (one.value for one in numbers(text))
+    yield from (Fraction(_IN_DIGITS[word.lower()]) for word in _WORD_NUMBER.findall(text))
+
+
+@lru_cache(maxsize=256)
+def _given(question: str) -> frozenset[Fraction]:
+    return frozenset(_values(normalised(question)))
 
 
 def _works(clause: str) -> bool:
