@@ -80,8 +80,14 @@ from transforms.types import Problem
         ("So the answer is 6√2.", "6\\sqrt{2}"),
         ("So because of the tag, the answer is B.", "B"),
         ("So option B it is.", "B"),
+        ("So D.", "D"),
+        ("So I should go with D.", "D"),
         ("It must be (B).", "B"),
         ("\\boxed{east}", "east"),
+        ("Thus it is 140 in all, so \\boxed{140}.", "140"),
+        ("So the total is 30 in 2 weeks, so \\boxed{30}", "30"),
+        ("So the answer is \\sqrt5.", "\\sqrt{5}"),
+        ("So it is 42 cm².", "42"),
         ("\\boxed{B}", "B"),
         ("Thus, the answer is \\( \\boxed{ \\{ -2, 1 - \\sqrt{5} \\} } \\).", "\\{-2, 1 - \\sqrt{5}\\}"),
         ("Thus, the total is \\boxed{12} for half the class.", "12"),
@@ -173,6 +179,13 @@ def test_a_statement(sentence: str, answer: str) -> None:
         ("This contradicts the notion that man is unworthy (option H).", "H"),
         ("But in option B, he didn't enter.", "B"),
         ("So the smallest base is B: 1.01.", "B"),
+        ("The first premise is false.", "False"),
+        ("So the midpoint is B.", "B"),
+        ("But why would it be A?", "A"),
+        ("So perhaps A is not the best adaptation.", "A"),
+        ("Paroxetine is an SSRI, so C.", "C"),
+        ("So the best is a dog.", "a"),
+        ("Leading to r² = 5, so r = √5.", "\\sqrt{5}"),
         ("Therefore, the smallest base is B's.", "B"),
         ("Of the answer choices, B says that he entered.", "B"),
         ("So of the 8 boxes she has 140.", "140"),
@@ -205,6 +218,7 @@ def test_what_the_question_has_needs_a_conclusion() -> None:
         ("So 8 of the 40 more bucks are 5.", "There are 8 and 40.", False),
         ("So half of the 10 is 5.", "There are 10.", False),
         ("The 8 of them are 5.", "There are 8.", False),
+        ("Each of the packs is $8, so it is $5.", "A pack is 8.", False),
     ],
 )
 def test_a_number_that_the_question_has_may_stand_beside_the_answer(sentence: str, question: str, states: bool) -> None:
@@ -235,6 +249,7 @@ def test_masked() -> None:
         ("Hm:\n```\ndef f():\n\n    return 5\nprint(f())\n```\n", "Hm:\n```\n\nprint(f())\n```\n"),
         ("```python\n    def f():\n        return 5", "```python\n"),
         ("def f():\n    return 5\ndef f():\n    return 5\ndef f():\n", "def f():\n"),
+        ("def  f():\n\treturn\t5\n", ""),
         ("def f():\n    x = 4\n    return 5\n", "def f():\n    x = 4\n    return 5\n"),
     ],
 )
@@ -256,6 +271,11 @@ def test_what_the_question_has_written_out_is_no_derivation() -> None:
     ):
         assert masked(part, "8736", question=question) == ""
     assert masked("So the answer to 5 - 3 + 22 is 24.", "24", question="State 5 - 3 + 22 =") == ""
+    for text, question in (
+        ("A 12 × 15 room has 180 square feet.", "A room is 12 × 15 feet. What is its area?"),
+        ("They won 12-7, so by 5 points.", "The score was 12 - 7. By how many points did they win?"),
+    ):
+        assert masked(text, "180" if "180" in text else "5", question=question) == text
     assert masked("So 60/5 is 12.", "12", question="State 60/5.") == ""
     assert masked("Then Mark gets 1/4, which is 3.", "3", question="He gets 1/4.") == "Then Mark gets 1/4, which is 3."
     assert masked("So 90 * 91 is 8736 - 546.", "8736", question=question) == "So 90 * 91 is 8736 - 546."
@@ -302,6 +322,8 @@ def test_a_statement_after_an_exclamation_or_in_its_own_line_is_one() -> None:
         ("If 120 is the start, answer is 110; if 121, then 111.", "110", "If 120 is the start, if 121, then 111."),
         ("The answer is B because stage 4 is over.", "B", "because stage 4 is over."),
         ("The answer is B since stage 4 is over.", "B", "since stage 4 is over."),
+        ("Half of 6 is 3, so the answer is (3, 5).", "(3, 5)", "Half of 6 is 3, "),
+        ("Since 5 + 3 = 8, we have \\boxed{(3, 5)}.", "(3, 5)", "Since 5 + 3 = 8, "),
         ("7 boxes hold 20 each, so the answer \\boxed{140} follows.", "140", "7 boxes hold 20 each, "),
         ("\\boxed{12} because half of 24 is 12.", "12", "because half of 24 is 12."),
         ("If I halve or double it, I end up with the same answer: 50.", "50", "If I halve or double it, "),
@@ -357,6 +379,12 @@ def test_hostile_text_takes_linear_time(text: str) -> None:
     masked(text, "x = 1", "code")
     masked("a\n" * 40_000, "a\n" * 1_000, "code")
     masked(text, "5", question="5 + 5")
+    masked("".join(f"{'(' * 900}{n}\n" for n in range(100)), "5", question="5 + 5")
+
+
+@pytest.mark.parametrize("zero", ["0", "00", "٠", "０"])
+def test_no_number_is_divided_by_zero(zero: str) -> None:
+    assert masked(f"The ratio is 1/{zero}.", "5") == f"The ratio is 1/{zero}."
 
 
 @pytest.mark.parametrize(

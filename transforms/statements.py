@@ -12,7 +12,7 @@ answer's value and works nothing out:
   box this holds for its other clauses alone.
 
 Where the question has the same number it needs a word that concludes or "is"; where the answer is a letter, a yes or a no,
-one that chooses ("answer", "correct", "so option"), and no reason after it ("because"); where it is other words, one that concludes. Of a
+one that chooses ("answer", "correct", "so option"); where it is other words, one that concludes; and no words with a reason after them. Of a
 sentence that works something out, the clauses that say "answer" or box it are taken by the same rules, and the rest stays:
 "half of 280 is 140, so the answer is 140". Numbers are compared by value: "1,234.0" is 1234, and "\frac{1}{2}", "1/2" and "0.5"
 are the same; "60/5" is a calculation. The rules are English and rough.
@@ -39,7 +39,7 @@ _WORD_GOES_ON = re.compile(r"[ \t]{0,20}[a-z]{2}")
 _SAME = (  # what is written in several ways, one after another
     (re.compile(r"(?<=[\w)])(?:[ \t]\*[ \t]|(?<=[\d)])\*)(?=[\w(])"), " × "),  # every other star is a mark of emphasis
     (re.compile(r"\\pi(?![a-zA-Z])"), "π"),
-    (re.compile(r"(?:\\sqrt|\bsqrt|√)\s?(?:\{\s?(\w{1,30})\s?\}|\(\s?(\w{1,30})\s?\)|(?<=√)(\d{1,30}))"), r"√\1\2\3"),
+    (re.compile(r"(?:\\sqrt|\bsqrt|√)\s?(?:\{\s?(\w{1,30})\s?\}|\(\s?(\w{1,30})\s?\)|(\d{1,30}))"), r"√\1\2\3"),
     (re.compile(r"</?[a-z]{1,10}>|\\(?:left|right|displaystyle|quad|qquad)(?![a-zA-Z])|\\[,;!: ]|[*`]|(?<!\w)_|_(?!\w)"), " "),
     (re.compile(r"\\?[$€£]|\\[()\[\]]|\^\{?\\circ\}?|°"), " "),
     (re.compile(r"\\(?:text|textbf|mathrm|mathbf|boxed|fbox|mbox)\s?\{([^{}]{0,200})\}"), r" \1 "),
@@ -71,14 +71,18 @@ _WORKING = re.compile(
     rf"|{_VALUE}\s?(?:[≈<>≤≥]|\\(?:approx|leq?|geq?|equiv)(?![a-z]))\s?-?(?:{_VALUE}|\\)"
     r"|[\w)]\s?[×÷·]\s?[\w(]|[A-Za-z)]\s(?:\+|/|\\times|\\cdot|\\div)\s[A-Za-z(\d]|\d\s?[A-Za-z]{1,12}\s/\s\d"  # of words
     r"|[A-Za-z)]\s-\s[A-Za-z(][^=.!?\n]{0,80}="
-    r"|[\d)@]\s?/\s?[\d(@]|[\w)@]\s?\^|[\d)]\s?=|\d[A-Za-z(]|\d!|\\(?:d|t)?frac|\\sqrt|√|\\lfloor|\\lceil|\\binom|\bmod(?:ulo)?\b"
+    r"|[\d)@]\s?/\s?[\d(@]|[\w)@]\s?\^|[\w)@][²³]|[\d)]\s?=|\d[A-Za-z(]|\d!|\\(?:d|t)?frac|\\sqrt|√|\\lfloor|\\lceil|\\binom|\bmod(?:ulo)?\b"
 )
 _TIMES = re.compile(r"\\times(?![a-z])|\\cdot(?![a-z])|[×·]")
 _EXPRESSION = re.compile(  # of numbers: "(5 - 3) × 22"
     r"(?:\(\s?)*\d[\d.]*(?:[\s()]{0,4}(?:[-+*/×·]|\\(?:times|cdot)(?![a-z]))[\s()]{0,4}\d[\d.]*)+(?:\s?\))*"
 )
+_ASKS = re.compile(  # before an expression, without spaces
+    r"(?:calculat|comput|evaluat|solv|simplif|find|whatis|state|result|value|problem|multipl|divi|sum|product)\D{0,60}$",
+    re.IGNORECASE,
+)
 _NAMES = re.compile(  # what looks like reckoning and is none: units, "the 8th", "the third", "she comes 5 times"
-    r"(?<=[\d@])\s?(?:[a-zA-Z]{1,12}/[a-zA-Z]{1,12}|[a-zA-Z]{1,4}\s?\^\s?\{?[23]\}?)(?![a-zA-Z(])"
+    r"(?<=[\d@])\s?(?:[a-zA-Z]{1,12}/[a-zA-Z]{1,12}|[a-zA-Z]{1,4}\s?(?:\^\s?\{?[23]\}?|[²³]))(?![a-zA-Z(])"
     r"|(?<=@)\s{0,3}(?:%|percent\b)|\b(?:square|cubic)\s(?:f(?:ee|oo)t|inch|yard|mile|unit|(?:centi|milli|kilo)?met(?:er|re)|c?m|ft|in)(?:e?s)?\b"
     r"|\b\d{1,4}(?:st|nd|rd|th)\b|\bthe (?:third|fifth|quarter)\b(?! of)"
     r"|(?<=@)\s{1,3}times\b(?!\s(?:as|old|more|less|the|that|what|big|large|small|high)\w{0,5})",
@@ -98,13 +102,16 @@ _CONCLUDES = re.compile(
     r"\b(?:answer|result|so|thus|therefore|hence|finally|final|conclu\w*|option|choice|correct|confident)\b|\\boxed",
     re.IGNORECASE,
 )
-_BOX = re.compile(r"\\boxed\s?\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}")
 _SAYS = re.compile(r"\banswer\b(?!\s(?:choice|option)s?\b)|\\boxed", re.IGNORECASE)
 _REASON = re.compile(r"@[^@]*\b(?:because|since)\b", re.IGNORECASE)  # of a choice: its derivation
 _IS = re.compile(r"\b(?:is|are|be|was|gives?|total)\b|=", re.IGNORECASE)
 _CHOOSES = re.compile(
-    r"\b(?:answer(?!\s(?:choice|option)s?\b)|final|choose|pick|select|correct|best)\b|\\boxed"
-    r"|\b(?:so|is|be|with|thus|therefore|hence)\W{1,3}(?:(?:option|choice)\W{1,2})?@\W*(?:it is\W*)?$",
+    r"\b(?:answer(?!\s(?:choice|option)s?\b)|final|choose|pick|select|correct)\b|\\boxed", re.IGNORECASE
+)
+_IS_OPTION = re.compile(  # "So D.", "so I go with D", "so option B it is", "it must be (B)."
+    r"(?:^\W*(?:(?:so|thus|therefore|hence|yes)\b)?\W*(?:I\b[\w' ]{0,20}\bwith\W{1,3})?"
+    r"|\b(?:so|is|be|with|thus|therefore|hence)\W{1,3}(?:option|choice)\W{1,2}|\bit\W(?:[a-z]+\s){0,2}(?:is|be)\W{1,3})"
+    r"@[\s.!)\]\"']*(?:it is[\s.!]*)?$",
     re.IGNORECASE,
 )
 _CHOICE = re.compile(r"(?:[A-Za-z]|yes|no|true|false)", re.IGNORECASE)
@@ -191,9 +198,21 @@ def _without_saying(sentence: str, answer: str, in_question: bool, known: frozen
         return sentence
     return "".join(
         clause
-        for clause in _CLAUSE.split(sentence)
+        for clause in _clauses(sentence)
         if not _SAYS.search(clause) or not only_states(clause, answer, in_question, known)
     )
+
+
+def _clauses(sentence: str) -> Iterator[str]:
+    """The sentence in parts at its commas, quotations and reasons, but not within brackets: "{3, 5}"."""
+    whole = ""
+    for part in _CLAUSE.split(sentence):
+        whole += part
+        if sum(map(whole.count, "([{")) <= sum(map(whole.count, ")]}")):
+            yield whole
+            whole = ""
+    if whole:
+        yield whole
 
 
 @lru_cache(maxsize=100_000)
@@ -202,20 +221,24 @@ def _restates(sentence: str, answer: str, asked: str) -> bool:
     if not asked or len(sentence) > 1000:
         return False
     text = normalised(sentence)
-    plain = _EXPRESSION.sub(lambda found: " x " if _is_asked(_compact(found[0]), answer, asked) else found[0], text)
+    plain = _EXPRESSION.sub(
+        lambda found: " x " if _is_asked(_compact(found[0]), answer, asked, "=" in text) else found[0], text
+    )
     return plain != text and only_states(plain, answer)
 
 
-def _is_asked(expression: str, answer: str, asked: str) -> bool:
-    """Whether it stands there, and not as part of another one; "1/4" may be of anything, unless it is the answer."""
+def _is_asked(expression: str, answer: str, asked: str, is_equation: bool) -> bool:
+    """Whether the question has it, not as part of another one, and asks for it; "1/4" may be of anything, unless it is the answer."""
     over, _, under = expression.partition("/")
-    if (
-        over.isdecimal()
-        and under.isdecimal()
-        and (not int(under) or Fraction(int(over), int(under)) != _looked_for(answer))
-    ):
-        return False
-    return re.search(rf"(?<![\d.])(?<![-+*/^]){re.escape(expression)}(?!\.?\d|[-+*/^])", asked) is not None
+    if over.isdecimal() and under.isdecimal():
+        return bool(int(under)) and Fraction(int(over), int(under)) == _looked_for(answer) and expression in asked
+    whole = re.compile(rf"(?<![\d.])(?<![-+*/^]){re.escape(expression)}(?!\.?\d|[-+*/^])")
+    return any(
+        is_equation
+        or _ASKS.search(asked[max(found.start() - 100, 0) : found.start()])
+        or not asked[found.end() :].strip("=?.")
+        for found in whole.finditer(asked)
+    )
 
 
 def _compact(text: str) -> str:
@@ -241,7 +264,8 @@ def only_states(
     concludes = bool(_CONCLUDES.search(sentence))
     if not isinstance(looked_for, Fraction):
         needed = _CHOOSES if _CHOICE.fullmatch(looked_for) else None if re.search(r"[\d\\]", looked_for) else _CONCLUDES
-        if (needed and not needed.search(sentence) and not needed.search(rest)) or _REASON.search(rest):
+        is_option = len(looked_for) == 1 and _IS_OPTION.search(rest)
+        if (needed and not needed.search(sentence) and not is_option) or _REASON.search(rest):
             return False
     elif in_question and not concludes and not _IS.search(rest):
         return False
@@ -249,13 +273,15 @@ def only_states(
     if _WORKING.search(rest):
         return False
     if "\\boxed" in sentence:
-        clauses = _CLAUSE.split(_BOX.sub(r"\\boxed", sentence))
-        return not any(_works(clause) for clause in clauses if "\\boxed" not in clause)
+        return not any(_works(clause, looked_for) for clause in _clauses(sentence) if "\\boxed" not in clause)
     others = [*_values(rest), *_CLOCK.findall(rest)]
     if _RECKONS.search(rest) or len(others) > 1:
         return False
-    related = _RELATES.search(rest) or (_OF.search(rest) and not known.issuperset(others))
-    return not others or (concludes and not related)
+    if not others:
+        return True
+    beside = [value for clause in _clauses(rest) if "@" in clause for value in _values(clause)]
+    related = _RELATES.search(rest) or (_OF.search(rest) and not (beside and known.issuperset(others)))
+    return concludes and not related
 
 
 def _values(text: str) -> Iterator[Fraction]:
@@ -269,10 +295,12 @@ def _given(question: str) -> frozenset[Fraction]:
     return frozenset(_values(normalised(question)))
 
 
-def _works(clause: str) -> bool:
+def _works(clause: str, looked_for: Fraction | str) -> bool:
     """Whether something is reckoned with in it."""
     text = normalised(clause)
-    return bool(_RECKONS.search(text) or _WORD_NUMBER.search(text)) or next(numbers(text), None) is not None
+    rest = _cut(text, list(_places(text, looked_for)))
+    others = len(list(_values(rest)))
+    return bool(_RECKONS.search(rest)) or others > 1 or (others == 1 and not _CONCLUDES.search(rest))
 
 
 def has_answer(text: str, answer: str) -> bool:
@@ -293,8 +321,8 @@ def numbers(text: str) -> Iterator[Number]:
     """The numbers that stand by themselves in a normalised text; not those of "6r", "x^2" or "12:30"."""
     for found in _NUMBER.finditer(text):
         value = "".join(found[0].split())
-        if not re.search(r"/0+$", value):
-            over, _, under = value.partition("/")
+        over, _, under = value.partition("/")
+        if not under or int(under):
             yield Number(found.start(), found.end(), Fraction(over) / (Fraction(under) if under else 1))
 
 
@@ -363,10 +391,10 @@ def _same_code(block: str, answer: str) -> bool:
 
 def _without_lines(text: str, program: str) -> str:
     """The text without the program's lines where they stand one after another, however far indented and apart."""
-    wanted = "\n" + "\n".join(line.strip() for line in lines(program)) + "\n"
+    wanted = "\n" + "\n".join(" ".join(line.split()) for line in lines(program)) + "\n"
     all_lines = text.splitlines(keepends=True)
     numbers = [number for number, line in enumerate(all_lines) if line.strip()]
-    stripped = "\n" + "\n".join(all_lines[number].strip() for number in numbers) + "\n"
+    stripped = "\n" + "\n".join(" ".join(all_lines[number].split()) for number in numbers) + "\n"
     gone: set[int] = set()
     first, counted = 0, 0
     while wanted.strip() and (place := stripped.find(wanted, counted)) >= 0:

@@ -34,7 +34,7 @@ class UnansweredError(Exception):
 
 
 class UnfinishedError(ValueError):
-    """A dialogue asks for more than was answered."""
+    """A dialogue asks for more, for less, or for something else than was answered."""
 
 
 def answers_to(requests: Sequence[Request]) -> Dialogue[list[Exchange]]:

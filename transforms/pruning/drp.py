@@ -48,7 +48,9 @@ _MULTIPLE = re.compile(
     re.IGNORECASE,
 )
 _MULTIPLES = {"hal": " 1/2 ", "twi": " 2 ", "dou": " 2 ", "tri": " 3 ", "thr": " 3 ", "qua": " 1/4 "}
-_COUNTED = re.compile(r"\b(?:(?P<count>\d{1,9})\s)?(?:(?P<quarters>quarters)|dozens?)\b", re.IGNORECASE)
+_COUNTED = re.compile(
+    r"(?<![\d.,/])(?P<count>\d{1,9})[\s-](?:(?P<quarters>quarters)(?=\sof\b)|dozens?\b)|\bdozens?\b", re.IGNORECASE
+)
 _INVERSE = {"1/2": "2", "2": "1/2"}  # who divides by two halves
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
@@ -135,9 +137,11 @@ def terms(text: str) -> list[str]:
 
 
 def _multiplied(found: re.Match[str]) -> str:
-    """ "3 quarters" as 3/4, "2 dozen" as 24, "dozens" as 12."""
-    count = int(found["count"] or 1)
-    return f" {Fraction(count, 4) if found['quarters'] else 12 * count} "
+    """ "3 quarters of" as 3 and 3/4, "2 dozen" as 2 and 24, "dozens" as 12."""
+    if not found["count"]:
+        return " 12 "
+    count = int(found["count"])
+    return f" {count} and {Fraction(count, 4) if found['quarters'] else 12 * count} "
 
 
 def _in_digits(sign: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from transforms.configuration import Config as BaseConfig
 from transforms.pruning.base import QUOTED, PruneInput, quoted_steps
-from transforms.statements import masked, sentences
+from transforms.statements import has_answer, masked, sentences
 from transforms.types import Action, Decision, Problem
 from transforms.verify import checkable, is_correct
 from transforms.verify.extract import final_answer
@@ -91,17 +91,17 @@ def _last_needed(texts: list[str], problem: Problem, config: Config) -> int | No
     for number, text in enumerate(texts):
         if not reaches(text, problem, config.deadline_seconds):
             apart = True
-        elif apart and (not solutions or _derives(text, problem, config.deadline_seconds)):
+        elif apart and (not solutions or _derives(text, problem)):
             solutions, end, apart = solutions + 1, number, False
             if solutions == config.solutions:
                 break
     return end
 
 
-def _derives(text: str, problem: Problem, deadline_seconds: float) -> bool:
-    """Whether it still reaches the answer without what only states it."""
-    left = masked(text, problem.answer, problem.answer_kind, problem.question)
-    return reaches(left, problem, deadline_seconds)
+def _derives(text: str, problem: Problem) -> bool:
+    """Whether some sentence with the answer does more than state it."""
+    about = (problem.answer, problem.answer_kind, problem.question)
+    return any(has_answer(one, problem.answer) and masked(one, *about).strip() for one in sentences(text))
 
 
 def reaches(text: str, problem: Problem, deadline_seconds: float) -> bool:
