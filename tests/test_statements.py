@@ -181,6 +181,7 @@ def test_a_statement(sentence: str, answer: str) -> None:
         ("So the smallest base is B: 1.01.", "B"),
         ("The first premise is false.", "False"),
         ("So the midpoint is B.", "B"),
+        ("D.", "D"),
         ("But why would it be A?", "A"),
         ("So perhaps A is not the best adaptation.", "A"),
         ("Paroxetine is an SSRI, so C.", "C"),

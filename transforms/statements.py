@@ -109,7 +109,7 @@ _CHOOSES = re.compile(
     r"\b(?:answer(?!\s(?:choice|option)s?\b)|final|choose|pick|select|correct)\b|\\boxed", re.IGNORECASE
 )
 _IS_OPTION = re.compile(  # "So D.", "so I go with D", "so option B it is", "it must be (B)."
-    r"(?:^\W*(?:(?:so|thus|therefore|hence|yes)\b)?\W*(?:I\b[\w' ]{0,20}\bwith\W{1,3})?"
+    r"(?:^\W*(?:(?:so|thus|therefore|hence|yes)\W{1,3})+|\bI\b[\w' ]{0,20}\bwith\W{1,3}"
     r"|\b(?:so|is|be|with|thus|therefore|hence)\W{1,3}(?:option|choice)\W{1,2}|\bit\W(?:[a-z]+\s){0,2}(?:is|be)\W{1,3})"
     r"@[\s.!)\]\"']*(?:it is[\s.!]*)?$",
     re.IGNORECASE,
