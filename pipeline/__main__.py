@@ -62,6 +62,14 @@ Methods = Annotated[
 ]
 
 
+def _check_method(method: str) -> None:
+    """Raises ConfigError if there is no such method."""
+    from transforms.pruning import METHODS
+
+    if method not in METHODS:
+        raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
+
+
 def _run(
     stage: str,
     flags: list[str],
@@ -77,18 +85,17 @@ def _run(
     from pipeline.rounds import of_round
     from pipeline.stages import run_stage
     from transforms import storage
-    from transforms.pruning import METHODS
 
     loaded = load(params, override)
     if not data:
         raise ConfigError("--data '': must name a folder")
     storage.check(data)
     for method in methods or []:
-        if method not in METHODS:
-            raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
+        _check_method(method)
     paths = Paths(data, loaded.base.round)
+    context = Context(of_round(loaded, paths), paths, flags, force)
     for method in methods or [""]:
-        run_stage(stage, Context(of_round(loaded, paths), paths, flags, force), method)
+        run_stage(stage, context, method)
 
 
 def _add_stage(name: str) -> None:
@@ -179,11 +186,10 @@ def show(
     from pipeline.config import load
     from pipeline.paths import Paths
     from pipeline.show import show as print_trace
-    from transforms.pruning import METHODS
 
     loaded = load(params, override)
-    if method and method not in METHODS:
-        raise ConfigError(f"--method {method!r}: no such method; allowed: {', '.join(METHODS)}")
+    if method:
+        _check_method(method)
     print_trace(loaded, Paths(data, loaded.base.round), trace, method)
 
 

@@ -172,18 +172,16 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
             total["before"] += trace.num_tokens_before
             total["pruned"] += trace.num_tokens_pruned
             total["after"] += trace.num_tokens_after
-            change = trace.answer_loglik_pruned_nats_per_token - trace.answer_loglik_before_nats_per_token
-            if not math.isnan(change):
-                total["loglik"] += change
-                total["with_loglik"] += 1
-            lost = trace.support_after_nats_per_token - trace.support_before_nats_per_token
-            if not math.isnan(lost):
-                total["support"] += lost
-                total["with_support"] += 1
-            lost = trace.support_pruned_nats_per_token - trace.support_before_nats_per_token
-            if not math.isnan(lost):
-                total["pruned_support"] += lost
-                total["with_pruned_support"] += 1
+            before = trace.support_before_nats_per_token
+            changes = {
+                "loglik": trace.answer_loglik_pruned_nats_per_token - trace.answer_loglik_before_nats_per_token,
+                "support": trace.support_after_nats_per_token - before,
+                "pruned_support": trace.support_pruned_nats_per_token - before,
+            }
+            for name, change in changes.items():
+                if not math.isnan(change):
+                    total[name] += change
+                    total[f"with_{name}"] += 1
     everywhere = sum(statuses.values(), Counter())
     return {
         "statuses": dict(sorted(everywhere.items())),

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -145,7 +145,9 @@ def _stands_in(text: str, answer: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _asked(question: str) -> str:
-    return _compact(question)
+    """The question without its spaces, or "" where it has no expression that a sentence could restate."""
+    compact = _compact(question)
+    return compact if _EXPRESSION.search(compact) else ""
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -391,17 +393,21 @@ def _same_code(block: str, answer: str) -> bool:
 
 def _without_lines(text: str, program: str) -> str:
     """The text without the program's lines where they stand one after another, however far indented and apart."""
-    wanted = "\n" + "\n".join(" ".join(line.split()) for line in lines(program)) + "\n"
-    all_lines = text.splitlines(keepends=True)
-    numbers = [number for number, line in enumerate(all_lines) if line.strip()]
-    stripped = "\n" + "\n".join(" ".join(all_lines[number].split()) for number in numbers) + "\n"
+    program_lines, text_lines = lines(program), text.splitlines(keepends=True)
+    places = [place for place, line in enumerate(text_lines) if line.strip()]
+    wanted, all_lines = _lined(program_lines), _lined(text_lines[place] for place in places)
     gone: set[int] = set()
-    first, counted = 0, 0
-    while wanted.strip() and (place := stripped.find(wanted, counted)) >= 0:
-        first += stripped.count("\n", counted, place)
-        gone.update(numbers[first : first + wanted.count("\n") - 1])
-        first, counted = first + wanted.count("\n") - 1, place + len(wanted) - 1
-    return "".join(line for number, line in enumerate(all_lines) if number not in gone)
+    first, start = 0, 0
+    while program_lines and (found := all_lines.find(wanted, start)) >= 0:
+        first += all_lines.count("\n", start, found)
+        gone.update(places[first : first + len(program_lines)])
+        first, start = first + len(program_lines), found + len(wanted) - 1
+    return "".join(line for place, line in enumerate(text_lines) if place not in gone)
+
+
+def _lined(some: Iterable[str]) -> str:
+    """The lines, with single spaces, each between two ends of lines."""
+    return "\n" + "\n".join(" ".join(line.split()) for line in some) + "\n"
 
 
 def fenced(text: str) -> list[str]:
