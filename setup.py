@@ -57,7 +57,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["pipeline*", "transforms*"]),
-    package_data={"pipeline": ["templates/*.html"], "transforms": ["cues.toml", "prompts/*.txt"]},
+    package_data={
+        "pipeline": ["templates/*.html"],
+        "transforms": ["coherence/words.toml", "cues.toml", "prompts/*.txt"],
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["concise-cot=pipeline.__main__:main"]},

@@ -6,8 +6,8 @@ The scorer (0.5B) ranks steps and gives likelihoods; the reader (1.5B) has to an
 the teacher where opinions are asked for. Seconds are those of this run: answers that are kept cost none, and the re-check of
 the first way pays for the originals.
 Both are asked twice: after what is left as it is (`plain`), and without the sentences that only state the answer
-(`masked`). Prints one JSON line: for each method and budget the share of tokens kept, the change of the answer's
-log-likelihood in nats per token, the share of traces from which the reader gives the right answer with its Wilson
+(`masked`). Prints one JSON line: for each method and budget the share of tokens kept, that of versions in which something dangles as pruned and
+after the re-check (`coherence`; beside it the same re-check without coherence), the change of the answer's log-likelihood in nats per token, the share of traces from which the reader gives the right answer with its Wilson
 interval (95 %), the rates of the re-check, and seconds per trace; beside them the original and no thinking at all.
 
 Traces are correct ones of DeepSeek-R1 on GSM8K and MATH (SHARED_DATA) in an order by checksum, or with --data those in a
@@ -48,6 +48,7 @@ from transforms.inference.engine import (
     VllmModel,
 )
 from transforms.inference.handler import EngineHandler
+from transforms.joining import staying
 from transforms.pruning import METHODS, dialogue, needs, prune
 from transforms.pruning.base import PruneInput
 from transforms.recheck import derivation
@@ -203,14 +204,31 @@ def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker, teacher: Asker 
     return found
 
 
-def rechecked(versions: Sequence[PrunedTrace], scorer: Asker, label: str, roll_back: bool) -> list[RecheckedTrace]:
-    """All that the re-check says of the versions; without `roll_back` they all pass, and only its measures count."""
-    config = recheck.Config() if roll_back else recheck.Config(max_loss_nats_per_token=1e6)  # any support will do
+def rechecked(
+    versions: Sequence[PrunedTrace], scorer: Asker, label: str, roll_back: bool, coherence: bool = True
+) -> list[RecheckedTrace]:
+    """All that the re-check says of the versions; without `roll_back` any support will do."""
+    max_loss = {} if roll_back else {"max_loss_nats_per_token": 1e6}
+    config = recheck.Config(coherence=coherence, **max_loss)
     talk = conversation("bench", partial(recheck.dialogue, config=config, judging=JUDGING))
     exchanges = scorer.ask(label, versions, talk["ask"], talk["again"])
     found = [talk["map"](version, answers)[0] for version, answers in zip(versions, exchanges, strict=True)]
     assert all(isinstance(one, RecheckedTrace) for one in found), found
     return found
+
+
+def tokens_after(checks: Sequence[RecheckedTrace]) -> float:
+    """The share of the tokens that stays after the re-check."""
+    return round(sum(c.num_tokens_after for c in checks) / sum(c.num_tokens_before for c in checks), 3)
+
+
+def dangling(checks: Sequence[RecheckedTrace]) -> dict[str, float]:
+    """The share of final versions in which something dangles."""
+    found = 0
+    for check in checks:
+        texts = [step.text(check.thinking) for step in check.steps]
+        found += bool(recheck.flow_of(check).edges(staying(texts, check.decisions, check.given_back)))
+    return {"dangles": round(found / len(checks), 3)}
 
 
 def has_support(check: RecheckedTrace) -> bool:
@@ -261,6 +279,7 @@ def measure(
     pruned_at = time.monotonic()
     checks = rechecked(versions, scorer, way.name, roll_back)
     checked_at = time.monotonic()
+    incoherent = rechecked(versions, scorer, f"{way.name} without coherence", roll_back, coherence=False)
     holds = [has_support(check) for check in checks]
     before = sum(c.num_tokens_before for c in checks)
     row: dict[str, Any] = {
@@ -274,11 +293,14 @@ def measure(
         "holds": round(sum(holds) / len(holds), 3),
         "prune_seconds_per_trace": round((pruned_at - started) / len(given), 4),
         "recheck_seconds_per_trace": round((checked_at - pruned_at) / len(given), 4),
+        "dangles": round(sum(bool(check.dangling) for check in checks) / len(checks), 3),
+        "coherence": dangling(checks) | {"tokens": tokens_after(checks)},
+        "without_coherence": dangling(incoherent) | {"tokens": tokens_after(incoherent)},
     }
     if roll_back:
-        statuses = ("passed", "rolled_back", "gave_up")
+        statuses = ("passed", "mended", "rolled_back", "gave_up")
         row["rates"] = {status: round(sum(c.status == status for c in checks) / len(checks), 3) for status in statuses}
-        row["tokens_after_recheck"] = round(sum(c.num_tokens_after for c in checks) / before, 3)
+        row["tokens_after_recheck"] = tokens_after(checks)
     if reader:
         row |= read_both(versions, [version.pruned for version in versions], reader, way.name)
     return row, checks

@@ -17,6 +17,7 @@ from transforms.pruning import METHODS
 ROOT = Path(pipeline.__file__).parent.parent
 PROMPTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("transforms/prompts/*.txt"))
 DATA = {
+    "transforms/coherence/vocabulary.py": ["transforms/coherence/words.toml"],
     "transforms/discourse.py": ["transforms/cues.toml"],
     "transforms/prompts/__init__.py": PROMPTS,
 }  # files that a module reads

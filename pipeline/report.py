@@ -29,8 +29,21 @@ from transforms import storage
 from transforms.difficulty import SAMPLES, failed_samples
 from transforms.emit import SPLITS
 from transforms.folders import MANIFEST, StageFolder, lineage, read_rows
-from transforms.types import Action, Annotations, Decision, Drop, KeptTrace, Outcome, Problem, RecheckedTrace, Verdict
+from transforms.types import (
+    Action,
+    Annotations,
+    Decision,
+    Drop,
+    DropReason,
+    KeptTrace,
+    Outcome,
+    Problem,
+    RecheckedTrace,
+    Verdict,
+)
 
+STATUSES = ("passed", "mended", "rolled_back", "gave_up")
+EQUATIONS = ("true", "rounded", "false", "corrected", "unknown")
 METRICS, TOKENS, PAGE = "metrics.json", "tokens.csv", "index.html"
 
 
@@ -167,6 +180,10 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
             statuses[trace.problem.family][trace.status] += 1
             total["unsupported"] += not trace.supported
             total["shortfall"] += bool(trace.shortfall)
+            total["dangling"] += bool(trace.dangling)
+            total["mended"] += bool(trace.mended)
+            for name in EQUATIONS:
+                total[name] += getattr(trace.arithmetic, f"num_{name}")
             total["rewritten"] += sum(bool(d.text) and d.step not in trace.given_back for d in trace.decisions)
             total["correct"] += 1
             total["before"] += trace.num_tokens_before
@@ -190,6 +207,9 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
         "unsupported_traces": int(total["unsupported"]),
         "shortfall_traces": int(total["shortfall"]),
         "rewrites": int(total["rewritten"]),
+        "dangling_share": _share(total["dangling"], total["correct"]),
+        "mended_share": _share(total["mended"], total["correct"]),
+        "equations": {name: int(total[name]) for name in EQUATIONS},
         "mean_support_change_nats_per_token": _share(total["support"], total["with_support"], 4),
         "mean_pruned_support_change_nats_per_token": _share(total["pruned_support"], total["with_pruned_support"], 4),
         "correct_traces": int(total["correct"]),
@@ -202,8 +222,8 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
 
 
 def _rates(statuses: Counter[str]) -> dict[str, float]:
-    """Shares of the traces that passed, were rolled back, and were given up."""
-    return {status: _share(statuses[status], statuses.total()) for status in ("passed", "rolled_back", "gave_up")}
+    """Shares of the traces that passed, were mended, were rolled back, and were given up."""
+    return {status: _share(statuses[status], statuses.total()) for status in STATUSES}
 
 
 def _dropped(params: Params, paths: Paths) -> dict[str, dict[str, int]]:
@@ -251,7 +271,7 @@ def samples(paths: Paths, rechecked: dict[str, StageFolder], count: int) -> list
         for trace in read_rows(RecheckedTrace, folder.part_paths()):
             if (trace.id, trace.method) in wanted:
                 shown[wanted[trace.id, trace.method]] = trace
-            elif trace.status == "rolled_back":
+            elif trace.status in ("mended", "rolled_back"):
                 shown[count] = max(shown.get(count, trace), trace, key=_given_back)
     return [{"trace": shown[number], "steps": _steps(shown[number])} for number in sorted(shown)]
 
@@ -276,7 +296,9 @@ def _look(trace: RecheckedTrace, decision: Decision) -> tuple[str, str, int]:
     """How a step looks and why; each rewrite is something of its own."""
     is_back, is_kept = decision.step in trace.given_back, decision.action == Action.KEEP
     look = "back" if is_back else "" if is_kept else "gone"
-    return look, decision.reason, decision.step if decision.text and not is_back else -1
+    missed = ", ".join(edge.said for edge in trace.dangling if edge.producer == decision.step)
+    reason = f"{decision.reason}; needed for {missed}" if missed and is_back else decision.reason
+    return look, reason, decision.step if decision.text and not is_back else -1
 
 
 def page(metrics: dict[str, Any], shown: list[dict[str, Any]]) -> str:
@@ -307,10 +329,11 @@ def summary(metrics: dict[str, Any], paths: Paths) -> str:
         *_hardest(metrics.get("difficulty", {})),
         f"  thinking tokens of the examples: {tokens['before']:,} before, {tokens['after']:,} after ({tokens['kept_share']:.0%} kept)",
         *(
-            f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers['statuses'].get('rolled_back', 0)} rolled back, {numbers['statuses'].get('gave_up', 0)} given up{_short(numbers)}"
+            f"    {method}: {numbers['kept_share']:.0%} of the tokens of {numbers['correct_traces']} correct traces kept, {numbers.get('mended_share', 0):.0%} mended, {numbers['statuses'].get('rolled_back', 0)} rolled back, {numbers['statuses'].get('gave_up', 0)} given up{_short(numbers)}"
             for method, numbers in metrics["methods"].items()
         ),
         *_unsupported(metrics["methods"]),
+        *_false_equations(metrics["dropped"]),
         *advice,
         f"  look at {storage.join(paths.stage('report'), PAGE)}; `dvc metrics show --json`, `dvc plots show`, `python -m pipeline status`",
         "",
@@ -328,6 +351,12 @@ def _unsupported(methods: dict[str, dict[str, Any]]) -> list[str]:
     count = max((numbers.get("unsupported_traces", 0) for numbers in methods.values()), default=0)
     total = max((numbers["correct_traces"] for numbers in methods.values()), default=0)
     return [f"    {count} of {total} originals do not support their answer (docs/recheck.md)"] if count else []
+
+
+def _false_equations(dropped: dict[str, dict[str, int]]) -> list[str]:
+    """How many versions compute something false, if any do."""
+    count = dropped.get("kept", {}).get(DropReason.FALSE_ARITHMETIC, 0)
+    return [f"    {count} versions dropped, as they compute something false"] if count else []
 
 
 def _hardest(bands: dict[str, dict[str, float]]) -> list[str]:

@@ -9,6 +9,7 @@ import difflib
 import math
 import re
 import sys
+from collections.abc import Sequence
 from typing import TypeVar
 
 from rich.box import SIMPLE_HEAD
@@ -21,11 +22,22 @@ from pipeline.paths import Paths
 from transforms.choice import BEATEN
 from transforms.errors import InputError
 from transforms.folders import StageFolder, find_row, is_changed, lineage, read_rows
-from transforms.types import Action, Decision, Drop, KeptTrace, PrunedTrace, RecheckedTrace, StepScore, TraceScores
+from transforms.types import (
+    Action,
+    Decision,
+    Drop,
+    Edge,
+    KeptTrace,
+    PrunedTrace,
+    RecheckedTrace,
+    StepScore,
+    TraceScores,
+)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 MARKS = {Action.KEEP: "", Action.DELETE: "−", Action.REWRITE: "≈", Action.MERGE: "≈"}
 MAX_IDS = 50
+MAX_EDGES = 3  # of a step, that are named
 WIDE = 110  # columns of a terminal that holds all of the table
 Row = TypeVar("Row")
 
@@ -68,7 +80,7 @@ def page(
     is_wide: bool = True,
 ) -> Group:
     """What is printed. Where it is narrow, a reason stands below the first of the texts it is of, and roles and surprisals are left out."""
-    given_back = rechecked.given_back if rechecked else ()
+    given_back, edges = (rechecked.given_back, rechecked.dangling) if rechecked else ((), ())
     heads = ("", "step", "role", "first", "mean", "score", "text", "why") if is_wide else ("", "step", "score", "text")
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column, name in zip(table.columns, heads, strict=True):
@@ -83,7 +95,7 @@ def page(
         text = Text(clean(step.text(pruned.thinking).strip("\n")), "" if action == Action.KEEP else "strike dim")
         if decision.text and not is_back:
             text = Text.assemble(text, "\n", (f"→ {clean(decision.text.strip())}", "bold"))
-        mark, number, why = "+" if is_back else MARKS[action], str(decision.step), clean(_why(decision, is_back))
+        mark, number, why = "+" if is_back else MARKS[action], str(decision.step), clean(_why(decision, is_back, edges))
         if is_wide:
             first, mean = (
                 (score.first_token_surprisal_nats, score.mean_surprisal_nats) if score else (math.nan, math.nan)
@@ -137,8 +149,20 @@ def number_of(value: float) -> str:
     return "" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # no "-0.00"
 
 
-def _why(decision: Decision, is_back: bool) -> str:
-    return f"given back; {decision.reason}" if is_back else decision.reason
+def _why(decision: Decision, is_back: bool, edges: Sequence[Edge]) -> str:
+    """The reason, and what other steps miss of this one, or what it misses itself."""
+    missed = [edge.said for edge in edges if edge.producer == decision.step]
+    misses = [f"{edge.what} of step {edge.producer}" for edge in edges if edge.step == decision.step]
+    parts = [
+        f"given back{f' for {_listed(missed)}' if missed else ''}" if is_back else "",
+        decision.reason,
+        f"uses {_listed(misses)}" if misses else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words[:MAX_EDGES]) + (" …" if len(words) > MAX_EDGES else "")
 
 
 def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
@@ -150,6 +174,10 @@ def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
     lines.append(
         f"tokens: {rechecked.num_tokens_before}, pruned {rechecked.num_tokens_pruned}, in the end {rechecked.num_tokens_after}"
     )
+    if rechecked.dangling:
+        lines.append(f"as pruned it used what removed steps say: {_listed([edge.said for edge in rechecked.dangling])}")
+    if false := rechecked.arithmetic.false_equations:
+        lines.append(f"it computes something false: {'; '.join(false[:MAX_EDGES])}")
     values = (
         rechecked.support_before_nats_per_token, rechecked.support_pruned_nats_per_token,
         rechecked.support_after_nats_per_token, rechecked.answer_loglik_without_nats_per_token,

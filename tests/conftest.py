@@ -18,7 +18,7 @@ from hypothesis import settings
 from pipeline.__main__ import main
 from transforms.inference.engine import Exchange, GenerateRequest, Response, Sampling, TokenScores
 from transforms.segment import split_steps
-from transforms.types import Decision, Problem, RecheckedTrace, SegmentedTrace, Step
+from transforms.types import Arithmetic, Decision, Problem, RecheckedTrace, SegmentedTrace, Step
 
 REPO = Path(__file__).parent.parent
 settings.register_profile("patient", deadline=None)  # other work on the machine is no failure
@@ -137,7 +137,7 @@ def rechecked(id: str, status: str, **more: Any) -> RecheckedTrace:
     values = {
         "problem": problem(""), "model": "m", "prompt": "?", "method": "keep_all", "thinking": "So 5.", "response": "It is 5.",
         "steps": (Step(0, 5, "prose"),), "decisions": (Decision(0, "keep", "keep_all"),), "pruned": "So 5.", "shortfall": "",
-        "final": "So 5.", "reason": "", "outcome": "correct", "given_back": (), "num_checks": 1, "supported": True,
+        "final": "So 5.", "reason": "", "outcome": "correct", "given_back": (), "mended": (), "dangling": (), "arithmetic": Arithmetic(), "num_checks": 1, "supported": True,
         "answer_loglik_before_nats_per_token": -1.0, "answer_loglik_pruned_nats_per_token": -1.0,
         "answer_loglik_without_nats_per_token": -2.0, "support_before_nats_per_token": -1.0,
         "support_pruned_nats_per_token": -1.0, "support_after_nats_per_token": -1.0, "completion_rate": math.nan, "num_tokens_before": 9, "num_tokens_pruned": 9,

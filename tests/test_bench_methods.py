@@ -12,6 +12,7 @@ from bench import methods
 from bench.methods import Asker, Way, draw, has_support, measure, read_both, share, shortest
 from tests.conftest import problem, rechecked
 from transforms.inference.engine import Completion, Exchange
+from transforms.types import Decision, Step
 
 
 def row(kept: float, right: int) -> dict[str, Any]:
@@ -49,13 +50,22 @@ def test_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ]  # fmt: skip
     monkeypatch.setattr(methods, "pruned", lambda *_: checks)
-    monkeypatch.setattr(methods, "rechecked", lambda *_: checks)
+    leap = {"problem": problem("7", question="3 boxes of 4, less 5"), "thinking": "3 × 4 = 12. 12 − 5 = 7."}
+    leap |= {"steps": (Step(0, 12, "prose"), Step(12, 23, "prose")), "num_tokens_after": 5, "num_tokens_before": 20}
+    leaps = [
+        rechecked(name, "passed", **leap, decisions=(Decision(0, first, "why"), Decision(1, "keep", "why")))
+        for name, first in (("a", "delete"), ("b", "keep"))
+    ]
+    monkeypatch.setattr(methods, "rechecked", lambda *_, coherence=True: checks if coherence else leaps)
     row, found = measure([None, None], Way("tail 0.2", "tail", {}), Reader(), Reader(), True)  # type: ignore[list-item]
     assert found == checks
     assert (row["traces"], row["tokens_kept"], row["tokens_after_recheck"], row["holds"]) == (2, 0.2, 0.5, 0.5)
     assert (row["plain_change_nats"], row["masked_change_nats"], row["shortfalls"]) == (-0.25, -1.0, 0)
-    assert row["rates"] == {"passed": 0.5, "rolled_back": 0.5, "gave_up": 0.0}
+    assert row["rates"] == {"passed": 0.5, "mended": 0.0, "rolled_back": 0.5, "gave_up": 0.0}
     assert (row["plain"]["right"], row["masked"]["right"]) == (0, 0)
+    assert row["dangles"] == 0
+    assert row["coherence"] == {"dangles": 0, "tokens": 0.5}
+    assert row["without_coherence"] == {"dangles": 0.5, "tokens": 0.25}
 
 
 def test_the_portfolio_takes_the_shortest_after_the_recheck_and_of_equals_the_first() -> None:

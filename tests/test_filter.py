@@ -21,7 +21,7 @@ from transforms.difficulty import band_name, band_of, quotas
 from transforms.duplicates import shingles, similarity, sketch
 from transforms.folders import StageFolder, read_part, read_rows
 from transforms.shards import Job, MapShards, Shard
-from transforms.types import Drop, KeptTrace, RecheckedTrace, Trace, Verdict
+from transforms.types import Arithmetic, Drop, KeptTrace, RecheckedTrace, Trace, Verdict
 
 METHODS = ("keep_all", "first_correct", "third")
 OUTCOMES = ["correct", "incorrect", "undecided"]
@@ -29,7 +29,14 @@ OUTCOMES = ["correct", "incorrect", "undecided"]
 
 def version(trace: str, method: int, tokens: int, outcome: str = "correct", text: str = "", **more: Any) -> Version:
     words = text or f"only {trace} {method} says this and nothing else"
-    values = {"mean_logprob_nats": -1.0, "status": "passed", "sketch": sketch(words), "shard": 0, "row": 0} | more
+    values = {
+        "mean_logprob_nats": -1.0,
+        "status": "passed",
+        "arithmetic": Arithmetic(),
+        "sketch": sketch(words),
+        "shard": 0,
+        "row": 0,
+    } | more
     return Version(trace, method, tokens, outcome=outcome, text=words.encode(), **values)
 
 
@@ -412,3 +419,24 @@ def test_samples_that_the_teacher_failed_count_in_the_pass_rate_and_those_of_the
     )
     kept, _ = outcome_rows(run(tmp_path, [NUMBERS[:8]], failed=failed))
     assert {row.problem.id: (row.num_correct, row.num_samples) for row in kept} == {"p-0": (1, 4), "p-1": (2, 8)}
+
+
+FALSE = Arithmetic(num_false=1, false_equations=("51 × 68 = 3528",))
+CORRECTED = Arithmetic(num_corrected=1)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "arithmetic", "stays"),
+    [
+        ("keep", FALSE, True), ("keep", CORRECTED, True), ("unless_corrected", FALSE, False), ("unless_corrected", CORRECTED, True),
+        ("drop", FALSE, False), ("drop", CORRECTED, False), ("drop", Arithmetic(num_true=3, num_rounded=1, num_unknown=2), True),
+    ],
+)  # fmt: skip
+def test_what_computes_something_false(allowed: str, arithmetic: Arithmetic, stays: bool) -> None:
+    found = decide([version("a", 0, 50, arithmetic=arithmetic)], false_arithmetic=allowed)
+    assert (found["a", 0] == "") is stays
+
+
+def test_another_version_without_the_false_equation_is_taken() -> None:
+    found = decide([version("a", 0, 50), version("a", 1, 40, arithmetic=FALSE)])
+    assert found == {("a", 0): "", ("a", 1): "false_arithmetic first_correct: it computes 51 × 68 = 3528"}

@@ -18,13 +18,13 @@ from tests.conftest import problem, segmented
 from transforms import verify
 from transforms.inference.dialogue import first_requests, result
 from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
-from transforms.joining import joined
+from transforms.joining import joined, staying
 from transforms.pruning import METHODS, prune
 from transforms.pruning.base import PruneInput
 from transforms.pruning.first_correct import Config as FirstCorrect
-from transforms.recheck import JUDGING, Config, Measured, _judged, checkable, derivation, dialogue
+from transforms.recheck import JUDGING, Config, Measured, _judged, checkable, derivation, dialogue, flow_of
 from transforms.score import JOIN
-from transforms.types import CodeTests, Decision, Drop, PrunedTrace, RecheckedTrace, SegmentedTrace
+from transforms.types import Arithmetic, CodeTests, Decision, Drop, Edge, PrunedTrace, RecheckedTrace, SegmentedTrace
 from transforms.verify import judge_response
 
 QUESTION = "How many are there?"
@@ -123,7 +123,7 @@ def test_a_statement_of_the_answer_supports_nothing() -> None:
     decisions = (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-"))
     tail = made(trace, decisions)
     likely = lambda text: -0.01 if "answer is 5." in text or "2 + 3" in text else -2.0  # noqa: E731
-    found, texts = conclude(tail, likely)
+    found, texts = conclude(tail, likely, coherence=False)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, found.final) == ("gave_up", trace.thinking)
     assert found.answer_loglik_pruned_nats_per_token == pytest.approx(-0.01)
@@ -139,7 +139,7 @@ def test_what_is_given_back_is_measured_without_its_statements() -> None:
         Decision(n, "keep", "-") if s is None else Decision(n, "delete", "-", s) for n, s in enumerate(scores)
     )
     likely = lambda text: -0.01 if "is 5." in text or "2 + 3" in text else -2.0  # noqa: E731
-    found, _ = conclude(made(trace, steps), likely)
+    found, _ = conclude(made(trace, steps), likely, coherence=False)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, found.given_back) == ("rolled_back", (1, 2))
 
@@ -365,7 +365,8 @@ def test_an_original_that_does_not_parse_as_training_would_see_it_is_marked() ->
 
 def test_pruned_text_that_breaks_the_tags_rolls_back() -> None:
     trace = pruned()
-    broken = PrunedTrace(**{**vars(trace), "pruned": "so</think>it is \\boxed{9}"})
+    decisions = (*trace.decisions[:2], Decision(2, "rewrite", "shorter", text="so</think>it is \\boxed{9}"))
+    broken = replace(trace, decisions=decisions, pruned=joined(trace.thinking, trace.steps, decisions))
     found = run(broken, -1.0)
     assert (found.status, found.reason, found.final) == (
         "gave_up",
@@ -453,3 +454,115 @@ def test_a_failure_is_a_drop() -> None:
     found = result(talk(pruned()), failed)
     assert isinstance(found, Drop)
     assert found.reason == "too_long"
+
+
+LEFT = problem("7", question="Tom has 3 boxes of 4 pens and loses 5. How many are left?")
+WORKING = ["3 × 4 = 12.", "He loses 5.", "12 − 5 = 7.", "So 7.", "Good."]
+
+
+def leaping(*gone: int, steps: list[str] = WORKING, rewritten: dict[int, str] | None = None) -> PrunedTrace:
+    """The working without some of its steps, as a method may leave it; later ones have the higher scores."""
+    trace = segmented("\n\n".join(steps), "So \\boxed{7}.", LEFT)
+    texts = rewritten or {}
+    decisions = tuple(
+        Decision(
+            step,
+            "delete" if step in gone else "rewrite" if step in texts else "keep",
+            "short",
+            float(step),
+            texts.get(step, ""),
+        )
+        for step in range(len(steps))
+    )
+    pruned = joined(trace.thinking, trace.steps, decisions)
+    return PrunedTrace(
+        trace.id,
+        trace.problem,
+        "teacher",
+        LEFT.question,
+        "asap",
+        trace.thinking,
+        trace.response,
+        trace.steps,
+        decisions,
+        pruned,
+        "",
+    )
+
+
+def test_a_value_without_its_derivation_comes_back() -> None:
+    found = run(leaping(0, 4), -1.0)
+    assert (found.status, found.reason, found.given_back, found.mended) == ("mended", "", (0,), (0,))
+    assert found.dangling == (Edge(2, "value", "12", 0),)
+    assert found.final == "3 × 4 = 12.\n\nHe loses 5.\n\n12 − 5 = 7.\n\nSo 7.\n\n"
+    assert found.support_after_nats_per_token == pytest.approx(-1.0)
+    assert found.num_tokens_after > found.num_tokens_pruned
+
+
+def test_coherence_can_be_left_out() -> None:
+    found = run(leaping(0, 4), -1.0, coherence=False)
+    assert (found.status, found.given_back, found.dangling) == ("passed", (), ())
+
+
+def test_what_a_restored_step_uses_comes_back_too() -> None:
+    steps = ["3 × 4 = 12.", "12 × 11 = 132.", "132 − 125 = 7.", "So 7."]
+    found = run(leaping(0, 1, steps=steps), -1.0)
+    assert (found.status, found.mended, found.final) == ("mended", (0, 1), found.thinking)
+
+
+def test_a_mended_version_that_does_not_hold_rolls_back_further() -> None:
+    def likely(text: str) -> float:
+        return -3.0 if text.startswith("The final") else -1.0 if "Good" in text else -2.0
+
+    found, _ = conclude(leaping(0, 1, 3, 4), likely)
+    assert isinstance(found, RecheckedTrace)
+    assert (found.status, found.mended) == ("rolled_back", (0,))
+    assert found.given_back == (0, 4)
+
+
+def test_each_version_of_the_search_is_coherent() -> None:
+    """Whatever comes back, what it uses comes back with it."""
+    steps = ["3 × 4 = 12.", "12 × 11 = 132.", "132 − 125 = 7.", *["Hm."] * 5, "132 it was.", "So 7."]
+    for wanted in range(len(steps)):
+        found, _ = conclude(
+            leaping(*range(9), steps=steps),
+            lambda text, wanted=wanted: -3.0 if text.startswith("The final") or text.count("\n\n") < wanted else -1.0,  # type: ignore[misc]
+        )
+        assert isinstance(found, RecheckedTrace)
+        stays = staying([step.text(found.thinking) for step in found.steps], found.decisions, found.given_back)
+        assert flow_of(found).edges(stays) == []
+
+
+def test_a_rewrite_that_loses_what_is_used_is_taken_back() -> None:
+    found = run(leaping(rewritten={0: "Multiply.\n\n"}), -1.0)
+    assert (found.status, found.given_back, found.dangling) == ("mended", (0,), (Edge(2, "value", "12", 0),))
+
+
+def test_merged_steps_come_back_together() -> None:
+    trace = leaping(4)
+    decisions = (
+        replace(trace.decisions[0], action="rewrite", text="Multiply.\n\n"),
+        replace(trace.decisions[1], action="merge"),
+        *trace.decisions[2:],
+    )
+    merged = replace(trace, decisions=decisions, pruned=joined(trace.thinking, trace.steps, decisions))
+    assert run(merged, -1.0).given_back == (0, 1)
+
+
+def test_arithmetic_is_of_what_goes_on_and_of_the_response() -> None:
+    steps = ["3 × 4 = 12.", "12 − 5 = 7.", "Check: 7 + 5 = 13.", "So 7."]
+    assert run(leaping(steps=steps), -1.0).arithmetic == Arithmetic(
+        num_true=2, num_false=1, false_equations=("7 + 5 = 13",)
+    )
+    assert run(leaping(2, steps=steps), -1.0).arithmetic == Arithmetic(num_true=2)
+    wrong = replace(leaping(2, steps=steps), response="As 2 + 2 = 5, \\boxed{7}.")
+    assert run(wrong, -1.0).arithmetic.false_equations == ("2 + 2 = 5",)
+    corrected = [*steps[:3], "No, 7 + 5 = 12.", "So 7."]
+    assert run(leaping(steps=corrected), -1.0).arithmetic.num_corrected == 1
+    assert run(leaping(3, steps=corrected), -1.0).arithmetic.num_false == 1  # its correction is gone
+
+
+@given(st.sets(st.integers(0, 3)))
+def test_a_prefix_is_never_mended(gone: set[int]) -> None:
+    first = min(gone, default=5)
+    assert run(leaping(*range(first, 5)), -1.0).mended == ()

@@ -19,7 +19,7 @@ from tests.conftest import problem, rechecked
 from transforms import schema
 from transforms.folders import StageFolder
 from transforms.segment import split_steps
-from transforms.types import Decision, KeptTrace, RecheckedTrace, Verdict
+from transforms.types import Arithmetic, Decision, Edge, KeptTrace, RecheckedTrace, Verdict
 
 BANDS = (0.25, 0.5, 0.75, 1.0)
 
@@ -148,10 +148,10 @@ def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
         rechecked("d", "original_fails", outcome="incorrect"),
     ]
     found = by_method(traces, {"a", "b", "c", "d"})
-    assert found["rates"] == {"passed": 0.3333, "rolled_back": 0.3333, "gave_up": 0.3333}
+    assert found["rates"] == {"passed": 0.3333, "mended": 0.0, "rolled_back": 0.3333, "gave_up": 0.3333}
     assert found["families"] == {
-        "other": {"passed": 0.0, "rolled_back": 0.0, "gave_up": 1.0},
-        "test": {"passed": 0.5, "rolled_back": 0.5, "gave_up": 0.0},
+        "other": {"passed": 0.0, "mended": 0.0, "rolled_back": 0.0, "gave_up": 1.0},
+        "test": {"passed": 0.5, "mended": 0.0, "rolled_back": 0.5, "gave_up": 0.0},
     }
     assert (found["correct_traces"], found["unsupported_traces"]) == (3, 1)
     assert found["mean_support_change_nats_per_token"] == pytest.approx(-0.1667)
@@ -270,3 +270,41 @@ def test_teachers_are_told_apart_and_compared_with_what_was_recorded() -> None:
         "one": {"traces": 1, "correct": 1, "recorded": 1, "agree": 1, "examples": 1},
         "two": {"traces": 1, "correct": 0, "recorded": 1, "agree": 0, "examples": 0},
     }
+
+
+def test_what_dangled_was_mended_and_computes_something_false_is_counted_and_shown() -> None:
+    edge = Edge(2, "value", "12", 0)
+    traces = [
+        rechecked("a", "mended", dangling=(edge,), mended=(0,), given_back=(0,), arithmetic=Arithmetic(3, 1, 0, 0, 2)),
+        rechecked("b", "rolled_back", dangling=(edge,), mended=(0,), given_back=(0, 1)),
+        rechecked("c", "passed", arithmetic=Arithmetic(1, 0, 2, 1, 0, ("1 + 1 = 3", "2 + 2 = 5"))),
+        rechecked("d", "passed"),
+    ]
+    found = by_method(traces, {"a", "b", "c", "d"})
+    assert found["rates"] == {"passed": 0.5, "mended": 0.25, "rolled_back": 0.25, "gave_up": 0.0}
+    assert (found["dangling_share"], found["mended_share"]) == (0.5, 0.5)
+    assert found["equations"] == {"true": 4, "rounded": 1, "false": 2, "corrected": 1, "unknown": 2}
+    metrics = {**METRICS, "methods": {"asap": found}, "dropped": {"kept": {"false_arithmetic": 3}}}
+    said = summary(metrics, Paths("data"))
+    assert "asap: 100% of the tokens of 4 correct traces kept, 50% mended, 1 rolled back, 0 given up" in said
+    assert "3 versions dropped, as they compute something false" in said
+    assert "compute something false" not in summary(METRICS, Paths("data"))
+    shown = page(metrics, [])
+    assert '<td class="n">50%</td><td class="n">2</td><td class="n">1</td><td class="n">1</td>' in shown
+    assert (
+        '<td class="n">4</td><td class="n">1</td><td class="n">2</td><td class="n">1</td><td class="n">2</td>' in shown
+    )
+
+
+def test_a_restored_step_says_for_what_it_came_back() -> None:
+    thinking = "3 × 4 = 12.\n\nHm.\n\n12 − 5 = 7."
+    decisions = (Decision(0, "delete", "x"), Decision(1, "delete", "x"), Decision(2, "keep", "k"))
+    trace = rechecked(
+        "a", "mended", thinking=thinking, steps=split_steps(thinking), decisions=decisions, given_back=(0,), mended=(0,),
+        dangling=(Edge(2, "value", "12", 0),),
+    )  # fmt: skip
+    assert [(step["look"], step["reason"]) for step in _steps(trace)] == [
+        ("back", "x; needed for 12 in step 2"),
+        ("gone", "x"),
+        ("", "k"),
+    ]

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pipeline.show import WIDE, clean, page
 from tests.conftest import STAGES, problem, rechecked
-from transforms.types import Decision, PrunedTrace, Step, StepScore, TraceScores
+from transforms.types import Arithmetic, Decision, Edge, PrunedTrace, Step, StepScore, TraceScores
 
 Run = Callable[..., Any]
 TEXT = "Begin.\n\nHm, well.\n\nAdd 2 to 3.\n\nIt gives 5.\n\nGood."
@@ -178,3 +178,23 @@ def test_narrow_terminals_wrap(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert all(said in text for said in ("well.", "comments", "= 5.", "gives"))
+
+
+def test_what_dangled_stands_at_both_ends_of_the_edge_and_in_the_head() -> None:
+    edges = (Edge(4, "value", "12", 1), Edge(3, "name", "x", 1))
+    trace = rechecked(
+        "p/0",
+        "mended",
+        given_back=(1,),
+        mended=(1,),
+        dangling=edges,
+        arithmetic=Arithmetic(num_false=1, false_equations=("1 + 1 = 3",)),
+        **pruned(),
+    )
+    text = " ".join(plain(printed(trace, width=400)).split())
+    assert "given back for 12 in step 4, x in step 3; " in text
+    assert "uses 12 of step 1" in text
+    assert "as pruned it used what removed steps say: 12 in step 4, x in step 3" in text
+    assert "it computes something false: 1 + 1 = 3" in text
+    many = replace(trace, dangling=tuple(Edge(4, "value", str(n), 1) for n in range(5)))
+    assert "0 in step 4, 1 in step 4, 2 in step 4 …" in " ".join(plain(printed(many, width=400)).split())

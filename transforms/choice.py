@@ -21,7 +21,7 @@ from transforms.configuration import combination
 from transforms.difficulty import band_name, band_of, quotas
 from transforms.duplicates import similarity
 from transforms.seeding import unit_interval
-from transforms.types import DropReason, Outcome
+from transforms.types import Arithmetic, DropReason, Outcome
 
 BEATEN = "made it as short or shorter"
 
@@ -30,6 +30,8 @@ class Config(BaseConfig):
     """`method`: whose version of a trace, or "portfolio". `choose`: which traces of a problem come first.
 
     `portfolio_without`: methods that the portfolio does not take, as they are there to be compared with.
+    `false_arithmetic`: what becomes of a version with an equation that is false; with unless_corrected it may stay if the version
+    itself corrects it (`transforms.coherence.arithmetic`).
     `most_probable` is by the scorer's mean log-probability of the tokens of the thinking that goes on. `max_similarity` is of the word
     3-grams of two traces of a problem; null: only equal texts are dropped. `num_examples` null: all. `bands` are the
     upper edges of the pass rate, the last 1.0.
@@ -38,6 +40,7 @@ class Config(BaseConfig):
     method: str = Field("portfolio", min_length=1)
     portfolio_without: tuple[str, ...] = Field(("random", "head", "tail"), strict=False)
     choose: Literal["shortest", "random", "most_probable"] = "shortest"
+    false_arithmetic: Literal["keep", "drop", "unless_corrected"] = "unless_corrected"
     max_per_problem: int = Field(1, ge=1)
     max_similarity: float | None = Field(0.9, gt=0, le=1)
     num_examples: int | None = Field(None, ge=1)
@@ -69,7 +72,7 @@ class Rule(NamedTuple):
 class Version(NamedTuple):
     """One method's version of one trace, in numbers. `row` counts over the shard's parts in their order.
 
-    `text` is a checksum of what training would see and `sketch` stands for its words; b"" where nobody asks.
+    `arithmetic` is that of thinking and response. `text` is a checksum of what training would see and `sketch` stands for its words; b"" where nobody asks.
     """
 
     trace_id: str
@@ -78,6 +81,7 @@ class Version(NamedTuple):
     mean_logprob_nats: float
     outcome: str
     status: str
+    arithmetic: Arithmetic
     text: bytes
     sketch: bytes
     shard: int
@@ -152,11 +156,23 @@ def unfit(version: Version, rule: Rule) -> Rejected | None:
     if version.status == "original_fails":
         return Rejected(DropReason.UNDECIDED, "the re-check could not verify the original as training would see it")
     config, method = rule.config, rule.methods[version.method]
+    if false := _false(version.arithmetic, config):
+        return Rejected(DropReason.FALSE_ARITHMETIC, false)
     if config.method not in ("portfolio", method):
         return Rejected(DropReason.NOT_CHOSEN, f"filter.method is {config.method}")
     if config.method == "portfolio" and method in config.portfolio_without:
         return Rejected(DropReason.NOT_CHOSEN, "it is one of filter.portfolio_without")
     return None
+
+
+def _false(arithmetic: Arithmetic, config: Config) -> str:
+    """Which equation must not be there, or ""."""
+    if config.false_arithmetic == "keep":
+        return ""
+    if arithmetic.num_false:
+        return f"it computes {arithmetic.false_equations[0]}"
+    is_strict = config.false_arithmetic == "drop"
+    return "it computes something wrong, and corrects it" if is_strict and arithmetic.num_corrected else ""
 
 
 def repeats(version: Version, kept: Sequence[Version], max_similarity: float | None) -> Rejected | None:

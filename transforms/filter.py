@@ -2,7 +2,7 @@
 
     2 versions of each of 8 traces of a problem → 16 rows → 1 KeptTrace(num_correct=5, num_samples=8, …), 15 drops
 
-1. Only what is verified correct can stay. Of each trace that is one version: that of a named method, or (`portfolio`)
+1. Only what is verified correct can stay, and computes nothing false (`false_arithmetic`). Of each trace that is one version: that of a named method, or (`portfolio`)
    the shortest that passed its re-check; equal lengths go to the method named first.
 2. The traces of a problem are put in the order of `choose`: equals by their id. Going down it, a trace is dropped whose
    text (thinking and response) repeats one that stays, or is as alike as `max_similarity`; of the others the first
@@ -93,6 +93,7 @@ def version_of(trace: RecheckedTrace, verdict: Verdict, shard: int, row: int, ru
         mean_logprob_nats=trace.mean_logprob_after_nats_per_token,
         outcome=verdict.outcome,
         status=trace.status,
+        arithmetic=trace.arithmetic,
         text=b"",
         sketch=b"",
         shard=shard,

@@ -14,10 +14,17 @@ from collections.abc import Collection, Sequence
 from transforms.types import Action, Decision, Step
 
 
-def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision], given_back: Sequence[int] = ()) -> str:
+def joined(
+    thinking: str, steps: Sequence[Step], decisions: Sequence[Decision], given_back: Collection[int] = ()
+) -> str:
     """What stays of the thinking: the kept steps and those given back, and the rewritten ones, in order."""
     texts = [step.text(thinking) for step in steps]
-    stays = [
+    return "".join(stitched(texts, staying(texts, decisions, given_back)))
+
+
+def staying(texts: Sequence[str], decisions: Sequence[Decision], given_back: Collection[int] = ()) -> list[str | None]:
+    """What stays of each step: its text, that of its rewrite, or None."""
+    return [
         text
         if decision.action == Action.KEEP or decision.step in given_back
         else decision.text
@@ -25,7 +32,6 @@ def joined(thinking: str, steps: Sequence[Step], decisions: Sequence[Decision], 
         else None
         for text, decision in zip(texts, decisions, strict=True)
     ]
-    return "".join(stitched(texts, stays))
 
 
 def of_steps(texts: Sequence[str], left: Collection[int]) -> list[str]:

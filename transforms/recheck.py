@@ -6,16 +6,19 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
     answer (`transforms.score`), both without the sentences that only state the answer (`transforms.statements`): else a
     thinking that keeps its last line would always pass. And it is max_loss above log p(answer | question), or as good as sure:
     else nothing shows that the version carries the answer, however little the original did (`Measured.least`).
-(c) If `completions` is above 0: of so many answers that the model gives when it has to answer at once after the pruned
+(c) Coherence: whatever a kept step uses has been said before (`transforms.coherence.flow`). Steps that say what another one misses
+    come back before anything is asked of a model, and so do those that these need.
+(d) If `completions` is above 0: of so many answers that the model gives when it has to answer at once after the pruned
     thinking, without those sentences, the share `min_rate` is right.
 
     passed          all of it holds
-    rolled_back     it holds with some of the deleted or rewritten steps as they were
+    mended          it holds with the steps back whose values, names or parts it uses
+    rolled_back     it holds with more of the deleted or rewritten steps as they were
     gave_up         it is the original again: none of the versions that were looked at holds
     original_fails  the original's own answer is not correct
 
-Steps are given back by their score, the highest first (equals, and what has none, the earliest first). How many is found
-by bisection; where the original is below what a version must reach, by giving back 1, 2, 4 …, up to half of them, until one
+Beyond coherence, steps are given back by their score, the highest first (equals, and what has none, the earliest first). How many is
+found by bisection, each version with what it then uses; where the original is below what a version must reach, by giving back 1, 2, 4 …, up to half of them, until one
 holds, and then by bisection. At most 1 + log2(steps) versions are checked, the one that the method proposed among them. No model is asked
 for anything that depends on a threshold but for these versions, and all answers are in the cache.
 """
@@ -23,7 +26,7 @@ for anything that depends on a threshold but for these versions, and all answers
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import NamedTuple, cast
@@ -31,6 +34,9 @@ from typing import NamedTuple, cast
 from pydantic import Field, model_validator
 
 from transforms import verify
+from transforms.coherence.arithmetic import arithmetic
+from transforms.coherence.expressions import read
+from transforms.coherence.flow import Flow
 from transforms.configuration import Config as BaseConfig
 from transforms.configuration import combination
 from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
@@ -44,16 +50,18 @@ from transforms.inference.engine import (
     failed,
     turn,
 )
-from transforms.joining import joined
+from transforms.joining import joined, staying
 from transforms.score import answer_request, final_answer, likelihood, statement
 from transforms.statements import without_statements
 from transforms.traces import Unparsable, split_thinking
-from transforms.types import Action, Drop, Message, Outcome, Problem, PrunedTrace, RecheckedTrace
+from transforms.types import Action, Arithmetic, Drop, Message, Outcome, Problem, PrunedTrace, RecheckedTrace
 from transforms.verify import checkable, judge_response
 
 
 class Config(BaseConfig):
     """`max_loss_nats_per_token`: how much less likely, on average over its tokens, the answer may become.
+
+    `coherence`: whether steps come back whose values, names and numbered parts a version uses.
 
     `completions`: answers drawn after the pruned thinking, of which the share `min_rate` has to be right; the model then
     has to be one that can generate, too.
@@ -61,6 +69,7 @@ class Config(BaseConfig):
 
     model: str = Field("student", min_length=1)
     max_loss_nats_per_token: float = Field(0.1, ge=0)
+    coherence: bool = True
     completions: int = Field(0, ge=0, le=1000)
     min_rate: float = Field(0.5, gt=0, le=1)
     sampling: Sampling = Sampling(max_tokens=64)
@@ -108,7 +117,7 @@ class Check(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What goes on: the version with these steps given back, and how many versions were checked."""
+    """What goes on: the version with these steps given back, and how many versions were checked. `mended` are those for coherence."""
 
     status: str
     reason: str
@@ -116,6 +125,7 @@ class Settled(NamedTuple):
     support_nats_per_token: float
     completion_rate: float
     num_checks: int
+    mended: tuple[int, ...] = ()
 
 
 def dialogue(trace: PrunedTrace, config: Config, judging: verify.Config = JUDGING) -> Dialogue[RecheckedTrace | Drop]:
@@ -138,8 +148,10 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
     plain_before, plain_pruned, *support = _per_token(answers, len(contexts))
     measured = Measured(*support)
     outcome = outcome_of(trace, judging)
+    flow = flow_of(trace)
+    edges = flow.edges(_stays(trace, ())) if config.coherence else []
     if outcome == Outcome.CORRECT:
-        settled = yield from _settled(trace, measured, config, judging)
+        settled = yield from _settled(trace, measured, config, judging, flow)
     else:
         wrong = "the original's answer is not correct"
         settled = Settled("original_fails", wrong, _steps(restorable_groups(trace)), measured.before, math.nan, 0)
@@ -154,6 +166,9 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
         reason=settled.reason,
         outcome=outcome,
         given_back=settled.given_back,
+        mended=settled.mended,
+        dangling=tuple(edges),
+        arithmetic=_arithmetic(trace, flow, settled.given_back),
         num_checks=settled.num_checks,
         answer_loglik_before_nats_per_token=plain_before,
         answer_loglik_pruned_nats_per_token=plain_pruned,
@@ -170,33 +185,86 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Di
     )
 
 
-def _settled(trace: PrunedTrace, measured: Measured, config: Config, judging: verify.Config) -> Dialogue[Settled]:
-    """The pruned thinking if it holds, else with as few steps given back as the search finds."""
-    groups = restorable_groups(trace)
-    first = yield from _check(trace, trace.pruned, measured.pruned, measured, config, judging)
+def flow_of(trace: PrunedTrace) -> Flow:
+    """Where the original's values come from. The prompt is read too, as it has the options of a choice."""
+    texts = [step.text(trace.thinking) for step in trace.steps]
+    return Flow(f"{trace.problem.question}\n{trace.prompt}", texts, [step.kind == "code" for step in trace.steps])
+
+
+def _stays(trace: PrunedTrace, given_back: Collection[int]) -> list[str | None]:
+    """The text of each step in a version, None for those that are gone."""
+    return staying([step.text(trace.thinking) for step in trace.steps], trace.decisions, given_back)
+
+
+def mended(trace: PrunedTrace, flow: Flow, given_back: Collection[int]) -> tuple[int, ...]:
+    """The steps to give back, with those that are missed then: until nothing dangles."""
+    group_of = {step: group for group in restorable_groups(trace) for step in group}
+    back = set(given_back)
+    while edges := flow.edges(_stays(trace, back)):
+        back.update(step for edge in edges for step in group_of[edge.producer])
+    return tuple(sorted(back))
+
+
+def _arithmetic(trace: PrunedTrace, flow: Flow, given_back: Collection[int]) -> Arithmetic:
+    """Of the example that the version makes: thinking and response."""
+    stays = [(step, text) for step, text in enumerate(_stays(trace, given_back)) if text is not None]
+    lines = trace.response.splitlines()
+    return arithmetic(
+        [text for _, text in stays] + lines,
+        [flow.reading(step, text) for step, text in stays] + [read(line) for line in lines],
+    )
+
+
+def _settled(
+    trace: PrunedTrace, measured: Measured, config: Config, judging: verify.Config, flow: Flow
+) -> Dialogue[Settled]:
+    """The pruned thinking if it holds, mended where it is not coherent, else with as few steps given back as the search finds."""
+
+    def completed(given_back: tuple[int, ...]) -> tuple[int, ...]:
+        return mended(trace, flow, given_back) if config.coherence else given_back
+
+    groups, needed = restorable_groups(trace), completed(())
+    first = yield from _looked_at(trace, needed, measured, config, judging)
     if not first.reason:
-        return Settled("passed", "", (), first.support_nats_per_token, first.completion_rate, 1)
+        status = "mended" if needed else "passed"
+        return Settled(status, "", needed, first.support_nats_per_token, first.completion_rate, 1, needed)
     if not groups:
         reason = f"{first.reason}, and nothing was deleted"
         return Settled("gave_up", reason, (), measured.before, first.completion_rate, 1)
     if not measured.is_known:
         return Settled("gave_up", first.reason, _steps(groups), measured.before, math.nan, 1)
+    groups = [group for group in groups if not set(group) <= set(needed)]
     best, num_checks = None, 1
     low, high = 0, len(groups)  # with `low` groups given back it does not hold; with `high` it does, or is the original
     original_holds = measured.before >= measured.least(config.max_loss_nats_per_token)
     while high - low > 1 and num_checks <= math.floor(math.log2(len(trace.steps))):
         between = best is not None or original_holds
         middle = (low + high) // 2 if between else min(max(1, 2 * low), high - 1)
-        version = joined(trace.thinking, trace.steps, trace.decisions, _steps(groups[:middle]))
+        back = completed(_steps([needed, *groups[:middle]]))
+        found = yield from _looked_at(trace, back, measured, config, judging)
+        num_checks += 1
+        if found.reason:
+            low = middle
+        else:
+            high, best = middle, (found, back)
+    if best is None:
+        return Settled("gave_up", first.reason, _steps([*groups, needed]), measured.before, math.nan, num_checks)
+    check, given = best
+    return Settled(
+        "rolled_back", first.reason, given, check.support_nats_per_token, check.completion_rate, num_checks, needed
+    )
+
+
+def _looked_at(
+    trace: PrunedTrace, given_back: tuple[int, ...], measured: Measured, config: Config, judging: verify.Config
+) -> Dialogue[Check]:
+    """Whether the version with these steps given back holds."""
+    version = joined(trace.thinking, trace.steps, trace.decisions, given_back)
+    support = measured.pruned
+    if given_back:
         answer = yield from answers_to(_answers(trace, [derivation(trace, version)]))
         (support,) = _per_token(answer, 1)
-        found = yield from _check(trace, version, support, measured, config, judging)
-        num_checks += 1
-        low, high, best = (middle, high, best) if found.reason else (low, middle, found)
-    if best is None:
-        return Settled("gave_up", first.reason, _steps(groups), measured.before, math.nan, num_checks)
-    given = _steps(groups[:high])
-    return Settled("rolled_back", first.reason, given, best.support_nats_per_token, best.completion_rate, num_checks)
+    return (yield from _check(trace, version, support, measured, config, judging))
 
 
 def _check(

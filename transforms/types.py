@@ -46,6 +46,7 @@ class DropReason(StrEnum):
     NOT_CHOSEN = "not_chosen"  # another version or trace of the same problem was chosen
     DUPLICATE_TRACE = "duplicate_trace"
     NEAR_DUPLICATE_TRACE = "near_duplicate_trace"
+    FALSE_ARITHMETIC = "false_arithmetic"  # an equation of the version is false
 
 
 @dataclass(frozen=True)
@@ -310,6 +311,36 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """Step `step` of a version uses something that a step which is gone has said: `producer`.
+
+    `kind` is value | name | part (`transforms.coherence.flow`), `what` the value in digits, the name, or the part's label.
+    """
+
+    step: int
+    kind: str
+    what: str
+    producer: int
+
+    @property
+    def said(self) -> str:
+        """In words: "12 in step 4"."""
+        return f"{self.what} in step {self.step}"
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What is known of the equations of a text (`transforms.coherence.arithmetic`), and those that are false, as they stand there."""
+
+    num_true: int = 0
+    num_rounded: int = 0
+    num_false: int = 0
+    num_corrected: int = 0
+    num_unknown: int = 0
+    false_equations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PrunedTrace:
     """A trace with one decision per step; `pruned` is what stays (`transforms.joining`).
 
@@ -334,9 +365,11 @@ class PrunedTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class RecheckedTrace(PrunedTrace):
-    """A pruned trace, verified again. `status` is passed | rolled_back | gave_up | original_fails.
+    """A pruned trace, verified again. `status` is passed | mended | rolled_back | gave_up | original_fails.
 
-    `final` is the thinking that goes on: the pruned one with the steps in `given_back` as they were. Log-likelihoods are of
+    `final` is the thinking that goes on: the pruned one with the steps in `given_back` as they were, of which those in `mended` came
+    back as others use what they say. `dangling` is what the pruned one used without having said it, `arithmetic` of the final one
+    and the response. Log-likelihoods are of
     the final answer, in nats per token of the answer; NaN without an answer. Those of the answer are after the original
     (`before`), after what the method proposed (`pruned`), and after no thinking at all (`without`). Those of the support
     are after the original, the proposed and the `final` thinking, all without the sentences that only state the answer. `supported` is false
@@ -348,6 +381,9 @@ class RecheckedTrace(PrunedTrace):
     reason: str
     outcome: str
     given_back: tuple[int, ...]
+    mended: tuple[int, ...]
+    dangling: tuple[Edge, ...]
+    arithmetic: Arithmetic
     num_checks: int
     answer_loglik_before_nats_per_token: float
     answer_loglik_pruned_nats_per_token: float

@@ -1,0 +1,254 @@
+"""Where the values of a trace come from, and what a shorter version of it uses without having said it.
+
+    question "Tom has 3 boxes of 4 pens and loses 5."
+    "3 × 4 = 12." | "He loses 5." | "12 − 5 = 7."  without the first  →  Edge(step=2, kind="value", what="12", producer=0)
+
+A value dangles in a kept step if the step mentions it, the original had it before, and now neither the question nor a kept step before
+has it, and it is not worked out: by the step itself, or by an expression that one of the last three kept steps writes out. What
+the original takes from nowhere is no fault of a version. A value that stands elsewhere, but of something else by its unit, is missed where the
+step that has just worked it out is gone. Neither are suppositions, small numbers, terms of a chain that is being
+worked out, and a number that is only stated beside numbers of which it is the sum, difference, product or quotient. Names of one letter
+dangle where they are used and what said their meaning is gone; a numbered part where the part before it is gone.
+
+So the original has no edges, and no prefix of it. What no number carries is not seen: prose, and code, whose numbers are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from fractions import Fraction
+
+from transforms.coherence.expressions import read
+from transforms.coherence.parts import numbered_parts
+from transforms.coherence.reading import Mention, Reading, values_of
+from transforms.coherence.tokens import Value
+from transforms.types import Edge
+
+_SMALL = frozenset({0, 1, 2})  # are everywhere
+_SMALL_IN_WORDS = 12
+_SHORT_MEMORY = 3  # kept steps in which an expression may stand whose value is said later
+_SOON = 6  # steps from a value's derivation to the use that it is for
+_CONTEXT = 2  # steps before a number's first mention that it may come from
+_READABLE = re.compile(r"[\d=½⅓⅔¼¾⅕⅖⅗⅘⅙⅛⅜⅝⅞]|\b[Ll]et\b")
+_INTEGER = re.compile(r"\d+")
+_NO_READING = Reading()
+
+
+class _Said:
+    """What a version has said up to a step: the values that it has and those that it has worked out, the units of values, the last readings."""
+
+    def __init__(self, have: set[Value], units: dict[Value, set[str]]):
+        self.have, self.units = have, units
+        self.worked_out: set[Value] = set()
+        self.lately: deque[Reading] = deque(maxlen=_SHORT_MEMORY)
+
+    def add(self, reading: Reading, made: set[Value]) -> None:
+        """The next step that stays, and the values that it works out."""
+        self.have |= values_of(reading.mentions) | made
+        self.worked_out |= made
+        for mention in reading.mentions:
+            self.units.setdefault(mention.value, set()).add(mention.unit)
+        self.lately.append(reading)
+
+
+class Flow:
+    """Which step of a trace first says what, and works it out."""
+
+    def __init__(self, question: str, texts: Sequence[str], is_code: Sequence[bool] = ()):
+        """Reads the trace once.
+
+        Args:
+            question: what the trace answers.
+            texts: the steps of the original, in order.
+            is_code: of each step; none is, where it is left out.
+        """
+        known: dict[str, Value] = {}
+        self._texts = texts
+        self._is_code = is_code or [False] * len(texts)
+        self._readings = [self._read(text, code, known) for text, code in zip(texts, self._is_code, strict=True)]
+        asked = read(question)
+        fractions = {one.value for one in asked.made if isinstance(one.value, Fraction) and len(one.operands) == 2}
+        digits = {int(found[:40]) for found in _INTEGER.findall(question)}
+        self._given = frozenset(_SMALL | values_of(asked.mentions) | fractions | digits)
+        self._given_units: dict[Value, set[str]] = {}
+        for mention in asked.mentions:
+            self._given_units.setdefault(mention.value, set()).add(mention.unit)
+        self._given_names = frozenset(re.findall(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", question))
+        self._first: dict[Value, int] = {}
+        self._first_set: dict[str, int] = {}
+        self._producers: dict[Value, list[int]] = {}
+        for step, reading in enumerate(self._readings):
+            made = _derived(reading)
+            for value in values_of(reading.mentions) | made:
+                self._first.setdefault(value, step)
+                if value in made:
+                    self._producers.setdefault(value, []).append(step)
+            for name in reading.sets:
+                self._first_set.setdefault(name, step)
+        self._parts = numbered_parts(texts)
+
+    def _read(self, text: str, is_code: bool, known: dict[str, Value]) -> Reading:
+        return read(text, known) if _READABLE.search(text) and not is_code else _NO_READING
+
+    def edges(self, stays: Sequence[str | None]) -> list[Edge]:
+        """What dangles in a version: `stays` has the text of each step, as it was or rewritten, None for those that are gone."""
+        gone = {step for step, text in enumerate(stays) if text != self._texts[step]}
+        return [*self._values(stays, gone), *self._names(stays, gone), *self._missed_parts(stays, gone)]
+
+    def reading(self, step: int, text: str) -> Reading:
+        """Of a step with this text: that of the original, if it is as it was."""
+        return self._readings[step] if text == self._texts[step] else self._read(text, self._is_code[step], {})
+
+    # Values
+
+    def _values(self, stays: Sequence[str | None], gone: Collection[int]) -> Iterator[Edge]:
+        said = _Said(set(self._given), {value: set(units) for value, units in self._given_units.items()})
+        for step, text in enumerate(stays):
+            if text is None:
+                continue
+            reading = self.reading(step, text)
+            made = _derived(reading) if reading.made else set()
+            for mention in reading.mentions:
+                missed = (
+                    self._is_masked(mention, step, made, said, gone)
+                    if mention.value in said.have
+                    else self._dangles(mention, step, reading, made, said)
+                )
+                if missed:
+                    yield Edge(step, "value", str(mention.value), self._producer(mention, step, gone))
+                    said.worked_out.add(mention.value)  # once is enough
+                    said.have.add(mention.value)
+            said.add(reading, made)
+
+    def _dangles(self, mention: Mention, step: int, reading: Reading, made: set[Value], said: _Said) -> bool:
+        value, have, lately = mention.value, said.have, said.lately
+        if self._first.get(value, step) >= step or mention.supposed or mention.chained:
+            return False
+        if mention.in_words and value <= _SMALL_IN_WORDS:
+            return False
+        if mention.share in have or _stands_for(mention, have) or _stands_for(mention, made):
+            return False
+        if any(_stands_for(mention, {one.value for one in earlier.made}) for earlier in lately):
+            return False
+        beside = [one for one in reading.mentions if one.start != mention.start]
+        if not mention.operand and _is_one_step(
+            value, [one for one in beside if one.value in have or one.value in made]
+        ):
+            return False
+        is_worked_out = _stands_for(mention, _derived(self._readings[self._first[value]]))
+        if mention.operand and not is_worked_out and _takes_apart(value, beside, reading, have):
+            return False
+        return is_worked_out or not self._is_from_nowhere(mention)
+
+    def _is_masked(self, mention: Mention, step: int, made: set[Value], said: _Said, gone: Collection[int]) -> bool:
+        """Whether the value stands elsewhere, but of something else, and the step that has just worked out this one is gone.
+
+        "2 × 5 = 10 gifts" is gone, "10 + 6 = 16 gifts" uses it, and the question's 10 are "10 more".
+        """
+        value = mention.value
+        if (
+            not mention.operand
+            or mention.in_words
+            or mention.supposed
+            or mention.chained
+            or value in _SMALL
+            or value in made | said.worked_out
+        ):
+            return False
+        producer = next((one for one in reversed(self._producers.get(value, ())) if one < step), -1)
+        if producer not in gone or step - producer > _SOON:
+            return False
+        if any(value in values_of(self._readings[one].mentions) for one in range(producer + 1, step)):
+            return False
+        if any(value == one.value for earlier in said.lately for one in earlier.made):
+            return False
+        units = {one.unit for one in self._readings[producer].mentions if one.value == value} - {""}
+        return (
+            bool(units) and units.isdisjoint(said.units.get(value, ())) and (not mention.unit or mention.unit in units)
+        )
+
+    def _is_from_nowhere(self, mention: Mention) -> bool:
+        """Whether the original neither writes it out shortly before it first has it, nor could work it out there in one step."""
+        value, first = mention.value, self._first[mention.value]
+        written = (
+            one.value for reading in self._readings[max(first - _SHORT_MEMORY, 0) : first] for one in reading.made
+        )
+        if _stands_for(mention, set(written)):
+            return False
+        near = [one for reading in self._readings[max(first - _CONTEXT, 0) : first + 1] for one in reading.mentions]
+        return not _is_one_step(value, [one for one in near if one.value != value], self._given)
+
+    def _producer(self, mention: Mention, step: int, gone: Collection[int]) -> int:
+        """The step to restore: the last that is gone and works the value out, else the last that has it."""
+        made = [one for one in self._producers.get(mention.value, ()) if one < step and one in gone]
+        if made:
+            return made[-1]
+        return next(
+            one
+            for one in range(step - 1, -1, -1)
+            if one in gone and mention.value in values_of(self._readings[one].mentions)
+        )
+
+    # Names and parts
+
+    def _names(self, stays: Sequence[str | None], gone: Collection[int]) -> Iterator[Edge]:
+        have = set(self._given_names)
+        for step, text in enumerate(stays):
+            if text is None:
+                continue
+            reading = self.reading(step, text)
+            for name in sorted(reading.uses - reading.sets - have):
+                first = self._first_set.get(name)
+                if first is not None and first in gone and first < step and not self._is_used_before(name, first):
+                    yield Edge(step, "name", name, first)
+            have |= reading.uses | reading.sets
+
+    def _is_used_before(self, name: str, step: int) -> bool:
+        return any(name in reading.uses for reading in self._readings[:step])
+
+    def _missed_parts(self, stays: Sequence[str | None], gone: Collection[int]) -> Iterator[Edge]:
+        for part in self._parts:
+            if part.before is not None and stays[part.before] is None and part.step not in gone:
+                yield Edge(part.step, "part", part.label, part.before)
+
+
+def _derived(reading: Reading) -> set[Value]:
+    """What a step works out: 50 − 25 = 25 does not work out the 25 that it uses."""
+    return {one.value for one in reading.made if all(abs(operand) != one.value for operand in one.operands)}
+
+
+def _stands_for(mention: Mention, values: Collection[Value]) -> bool:
+    """Whether one of the values is the number, or is written so with its decimal places: 0.67 for 2/3."""
+    if mention.value in values:
+        return True
+    unit = Fraction(1, 10**mention.places)
+    return mention.places > 0 and any(
+        abs(value - mention.value) < unit for value in values if not isinstance(value, int)
+    )
+
+
+def _is_one_step(value: Value, mentions: Sequence[Mention], given: Collection[Value] = ()) -> bool:
+    """Whether two of the numbers give the value by + − × ÷."""
+    values = [one.value if one.share is None else one.share for one in mentions]
+    twice = {one for one in values if values.count(one) > 1}
+    pool = {*values, *given}
+    for one in pool:
+        others = pool if one in twice else pool - {one}
+        if (
+            value - one in others
+            or value + one in others
+            or (one and (Fraction(value) / one in others or value * one in others))
+        ):
+            return True
+    return False
+
+
+def _takes_apart(value: Value, beside: Sequence[Mention], reading: Reading, have: set[Value]) -> bool:
+    """Whether the step takes a number apart, and the value is a part: 96 = 90 + 6, or 170 × 65 as 170 × 60 + 170 × 5."""
+    if any(value in one.operands and one.value - value in one.operands and one.value in have for one in reading.made):
+        return True
+    results = {one.value for one in reading.made if value in one.operands}
+    pool = {one.value for one in beside} - results
+    return any(value + one in pool for one in pool)
