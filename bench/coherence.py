@@ -8,6 +8,8 @@ cases    A step was taken out of a version, and readers who did not see what the
          unclear (tests/golden/coherence.jsonl, and cases/coherence.jsonl of SHARED_DATA). Damage is masked where the value stands elsewhere
          for something else. Flagged is a case in which something dangles that did not before; the version counts as the original.
 random   2,000 sentences of real traces, each taken out alone: the share that is flagged.
+halves   A random half of each real trace's sentences: the share of these versions in which something dangles, by source; and of the traces of which
+         at most 2 % of the sentences hold an expression ("prose").
 natural  All equations of the real traces: how many are true, rounded, false, corrected, unknown.
 planted  One digit of the result of an equation is changed: 200 of each source, found by a pattern of their own and checked to be right. Found
          is an alarm at that place; wrong are alarms elsewhere that the trace did not have before and that do not have the planted number.
@@ -45,6 +47,7 @@ from transforms.types import Edge, Problem
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "coherence.jsonl"
 NUM_REMOVED = 2000
+PROSE = 0.02
 NUM_PLANTED = 200
 
 
@@ -215,6 +218,21 @@ def random_removals(seed: int = 17) -> tuple[dict[str, Any], list[tuple[Text, in
     return {"flagged": [flagged.total(), total.total()], "kinds": dict(sorted(kinds.items())), "sources": rows}, found
 
 
+def halves(seed: int = 17) -> dict[str, Any]:
+    """How many half traces dangle, of how many."""
+    rng = Random(seed)
+    total, dangling = Counter[str](), Counter[str]()
+    for text in texts():
+        flow = Flow(text.question, text.steps)
+        gone = set(rng.sample(range(len(text.steps)), len(text.steps) // 2))
+        missed = flow.edges([None if step in gone else one for step, one in enumerate(text.steps)])
+        with_expressions = sum(bool(flow.reading(step, one).made) for step, one in enumerate(text.steps))
+        for group in (text.source, *["prose"] * (with_expressions <= PROSE * len(text.steps))):
+            total[group] += 1
+            dangling[group] += bool(missed)
+    return {group: [dangling[group], total[group]] for group in sorted(total)}
+
+
 def alarms(steps: Sequence[str]) -> list[Judged]:
     """The equations of a text that are false, corrected or not."""
     wrong = (Verdict.FALSE, Verdict.CORRECTED)
@@ -355,6 +373,7 @@ def main() -> None:
                 _show_wrong(cases, missed)
     if "random" in parts:
         row["random"], removals = random_removals()
+        row["halves"] = halves()
         if options.show == "flagged":
             for text, at, missed in removals:
                 if missed:

@@ -81,6 +81,12 @@ HARMLESS = [
     (PENS, ["77 of them?", "Then 77 × 2."]),  # the original has it from nowhere
     (PENS, ["3 × 4 = 12.", "three of twelve"]),  # small numbers in words
     (PENS, ["3 + 4 = 7.", "4 + 3 + 0 = 4 + 3 = 7 + 0"]),  # a chain that is being worked out
+    ("81 and 45", ["80 + 40 = 120.", "80 + 40 is 120, and 1 + 5 is 6."]),
+    ("300 at 150", ["100 × 100 = 10000.", "300*100 is 30,000, 300*50 is 15,000."]),
+    (
+        "He has $400, spends $100",
+        ["That is 300.", "I subtract the $100 she spent on CDs from the $400 she had.", "So $300."],
+    ),
     ("170 packs at 65", ["170 × 5 = 850.", "170 × 65 = 170 × 60 + 170 × 5."]),  # taken apart here as well
     (PENS, ["3 × 4 = 12.", "Step 12: go on.", "At 12:12 on the 12th"]),
 ]

@@ -4,13 +4,16 @@
     "3 × 4 = 12." | "He loses 5." | "12 − 5 = 7."  without the first  →  Edge(step=2, kind="value", what="12", producer=0)
 
 A value dangles in a kept step if the step mentions it, the original had it before, and now neither the question nor a kept step before
-has it, and it is not worked out: by the step itself, or by an expression that one of the last three kept steps writes out. What
-the original takes from nowhere is no fault of a version. A value that stands elsewhere, but of something else by its unit, is missed where the
-step that has just worked it out is gone. Neither are suppositions, small numbers, terms of a chain that is being
-worked out, and a number that is only stated beside numbers of which it is the sum, difference, product or quotient. Names of one letter
-dangle where they are used and what said their meaning is gone; a numbered part where the part before it is gone.
+has it, nor is it worked out: by the step itself, or by an expression that one of the last three kept steps writes out. It does not
 
-So the original has no edges, and no prefix of it. What no number carries is not seen: prose, and code, whose numbers are left out.
+- where it is a supposition, a small number, or a term of a chain that is being worked out;
+- where it is only stated, beside two numbers of which it is the sum, difference, product or quotient, or is a part of a number that is taken apart (81 + 45 as 80 + 40 and 1 + 5);
+- where the original has it from nowhere: what it takes for granted, a version may, too.
+
+A value that stands elsewhere, but of something else by its unit, is missed where the step is gone that has just worked it out. A name
+of one letter dangles where it is used and the step that says its meaning is gone, a numbered part where the part before it is.
+
+So the original has no edges, nor has any prefix of it. What no number carries is not seen: prose, and code, whose numbers are not read.
 """
 
 from __future__ import annotations
@@ -138,7 +141,9 @@ class Flow:
         ):
             return False
         is_worked_out = _stands_for(mention, _derived(self._readings[self._first[value]]))
-        if mention.operand and not is_worked_out and _takes_apart(value, beside, reading, have):
+        if mention.operand and (
+            _is_taken_apart(value, reading, have) or (not is_worked_out and _is_part(value, beside, reading, have))
+        ):
             return False
         return is_worked_out or not self._is_from_nowhere(mention)
 
@@ -245,10 +250,25 @@ def _is_one_step(value: Value, mentions: Sequence[Mention], given: Collection[Va
     return False
 
 
-def _takes_apart(value: Value, beside: Sequence[Mention], reading: Reading, have: set[Value]) -> bool:
+def _is_part(value: Value, beside: Sequence[Mention], reading: Reading, have: set[Value]) -> bool:
     """Whether the step takes a number apart, and the value is a part: 96 = 90 + 6, or 170 × 65 as 170 × 60 + 170 × 5."""
     if any(value in one.operands and one.value - value in one.operands and one.value in have for one in reading.made):
         return True
     results = {one.value for one in reading.made if value in one.operands}
     pool = {one.value for one in beside} - results
     return any(value + one in pool for one in pool)
+
+
+def _is_taken_apart(value: Value, reading: Reading, have: set[Value]) -> bool:
+    """Whether two expressions of the step do in parts what is done with numbers that are known.
+
+    For 81 + 45 it is 80 + 40 and 1 + 5, for 300 × 150 it is 300 × 100 and 300 × 50.
+    """
+    pairs = [one.operands for one in reading.made if len(one.operands) == 2]
+    pairs += [(other, one) for one, other in pairs]
+    return any(
+        value == one and one + another in have and (beside == next_to or beside + next_to in have)
+        for one, beside in pairs
+        for another, next_to in pairs
+        if {one, beside} != {another, next_to}
+    )

@@ -19,6 +19,7 @@ from transforms.coherence.vocabulary import JOINING, Kind
 
 _MAX_UNIT_WORDS = 5
 _MAX_DEPTH = 20
+_MAX_JOINING = 3  # words between two operands, of which one has to join them: subtract 10 "she spent … from the" 30
 _CURRENCIES = ("$", "€", "£", "¥")
 _MAX_LEAVES = 64  # of an expression whose value is kept
 _BEHIND = frozenset({Kind.PERCENT, Kind.POWER, Kind.FACTORIAL, Kind.SCALE, Kind.SIGN})
@@ -249,12 +250,11 @@ class Grammar:
         left, end = self._product(at, depth + 1)
         if end == at:
             return None, token
-        middle = self._past_words(end) if self._kinds[end] == Kind.WORDS else end
-        words = str(self._values[middle - 1]).split(" ") if middle > end else []
+        words = str(self._values[end]).split(" ")[-_MAX_JOINING:] if self._kinds[end] == Kind.WORDS else []
         if JOINING.isdisjoint(words):
             return None, token
-        right, after = self._product(middle, depth + 1)
-        if after == middle:
+        right, after = self._product(end + 1, depth + 1)
+        if after == end + 1:
             return None, token
         one, other = (right, left) if "from" in words else (left, right)
         return self._work(str(self._values[token]), one, other, low), after
