@@ -10,6 +10,8 @@ cases    A step was taken out of a version, and readers who did not see what the
 random   2,000 sentences of real traces, each taken out alone: the share that is flagged.
 halves   A random half of each real trace's sentences: the share of these versions in which something dangles, by source; and of the traces of which
          at most 2 % of the sentences hold an expression ("prose").
+versions The 249 correct traces of bench/methods.py, pruned by what needs no model at a half, a quarter and an eighth of the characters: the
+         share of versions in which something dangles, and the characters that stay as pruned and mended. (Mended ones never dangle.)
 natural  All equations of the real traces: how many are true, rounded, false, corrected, unknown.
 planted  One digit of the result of an equation is changed: 200 of each source, found by a pattern of their own and checked to be right. Found
          is an alarm at that place; wrong are alarms elsewhere that the trace did not have before and that do not have the planted number.
@@ -32,17 +34,20 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from bench.methods import Asker
+from bench.methods import Asker, real_traces
 from transforms.coherence.arithmetic import Judged, Verdict, arithmetic, judged
 from transforms.coherence.expressions import read
 from transforms.coherence.flow import Flow
 from transforms.inference.engine import TransformersModel
-from transforms.recheck import Config, Measured
+from transforms.joining import joined
+from transforms.pruning import METHODS, prune
+from transforms.pruning.base import PruneInput
+from transforms.recheck import Config, Measured, flow_of, mended
 from transforms.score import answer_request, final_answer, likelihood
 from transforms.segment import split_steps
 from transforms.statements import without_statements
 from transforms.traces import Parts, split_thinking
-from transforms.types import Edge, Problem
+from transforms.types import Edge, Problem, PrunedTrace, StepScore, TraceScores
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "coherence.jsonl"
@@ -233,6 +238,32 @@ def halves(seed: int = 17) -> dict[str, Any]:
     return {group: [dangling[group], total[group]] for group in sorted(total)}
 
 
+def versions() -> dict[str, Any]:
+    """A row for each method and budget."""
+    traces = list(real_traces(200, 52, "sentence"))
+    found = {}
+    for method, ratio in [
+        *((m, r) for m in ("random", "head", "tail") for r in (0.5, 0.25, 0.12)),
+        ("first_correct", None),
+    ]:
+        config = METHODS[method].Config(**({"ratio": ratio} if ratio else {}))
+        dangling, sizes = 0, Counter[str]()
+        for trace in traces:
+            scores = TraceScores(
+                trace.id, "", tuple(StepScore(0, 0, 0, 0, 0, len(text)) for text in trace.texts), "none", 0, 0, 0
+            )
+            (pruned,) = prune(PruneInput(trace, scores), method, config)
+            assert isinstance(pruned, PrunedTrace)
+            back = mended(pruned, flow_of(pruned), ())
+            dangling += bool(back)
+            sizes["whole"] += len(trace.thinking)
+            sizes["pruned"] += len(pruned.pruned)
+            sizes["mended"] += len(joined(pruned.thinking, pruned.steps, pruned.decisions, back))
+        shares = {name: round(sizes[name] / sizes["whole"], 3) for name in ("pruned", "mended")}
+        found[f"{method} {ratio or ''}".strip()] = {"dangles": [dangling, len(traces)], **shares}
+    return found
+
+
 def alarms(steps: Sequence[str]) -> list[Judged]:
     """The equations of a text that are false, corrected or not."""
     wrong = (Verdict.FALSE, Verdict.CORRECTED)
@@ -353,7 +384,10 @@ def asked_for() -> argparse.Namespace:
     parser.add_argument("--cache", default="data/cache")
     parser.add_argument("--show", choices=["wrong", "alarms", "planted", "flagged"], help="prints these, a line each")
     parser.add_argument(
-        "--only", nargs="+", choices=["cases", "random", "natural", "planted", "speed"], help="these parts alone"
+        "--only",
+        nargs="+",
+        choices=["cases", "random", "versions", "natural", "planted", "speed"],
+        help="these parts alone",
     )
     return parser.parse_args()
 
@@ -361,7 +395,7 @@ def asked_for() -> argparse.Namespace:
 def main() -> None:
     """Prints the line."""
     options = asked_for()
-    parts = options.only or ["cases", "random", "natural", "planted", "speed"]
+    parts = options.only or ["cases", "random", "versions", "natural", "planted", "speed"]
     row: dict[str, Any] = {"bench": "coherence"}
     if "cases" in parts:
         for name, cases in (("handed", list(handed_cases())), ("own", list(own_cases()))):
@@ -374,6 +408,8 @@ def main() -> None:
     if "random" in parts:
         row["random"], removals = random_removals()
         row["halves"] = halves()
+    if "versions" in parts:
+        row["versions"] = versions()
         if options.show == "flagged":
             for text, at, missed in removals:
                 if missed:

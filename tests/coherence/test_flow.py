@@ -87,6 +87,10 @@ HARMLESS = [
         "He has $400, spends $100",
         ["That is 300.", "I subtract the $100 she spent on CDs from the $400 she had.", "So $300."],
     ),
+    ("2.5 at 30", ["2.5 is 3 less 0.5.", "30 times 3 is 90, minus 30 times 0.5 is 75."]),
+    ("0.5 and 0.5", ["That is 1 of 4.", "0.5 × 0.5 it is.", "Hm.", "Hm.", "Hm.", "So 1/4."]),
+    ("two thirds of 60", ["It is 2/3.", "2/3 of 60 is 40."]),
+    (PENS, ["9 is three times 3, or 3 × 3.", "9 × 3 as it is nine times three"]),
     ("170 packs at 65", ["170 × 5 = 850.", "170 × 65 = 170 × 60 + 170 × 5."]),  # taken apart here as well
     (PENS, ["3 × 4 = 12.", "Step 12: go on.", "At 12:12 on the 12th"]),
 ]

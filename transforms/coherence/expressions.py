@@ -94,8 +94,14 @@ class _Reader(Grammar):
             token = sides[-1].end
         values = [leaf.value for leaf in self._leaves]
         made = [Made(size(value), tuple(values[low:high])) for value, low, high in self._worked]
+        ratios = {
+            leaf: value
+            for value, low, high in self._worked
+            if high - low == 2 and 0 < value < 1
+            for leaf in (low, low + 1)
+        }
         mentions = [
-            Mention(size(leaf.value), self._shares.get(number), leaf.literal.places, number in operands, number in chained,
+            Mention(size(leaf.value), self._shares.get(number), ratios.get(number), leaf.literal.places, number in operands, number in chained,
                     self._is_supposed(leaf.token), leaf.literal.in_words, leaf.unit, self._tokens.starts[leaf.token])
             for number, leaf in enumerate(self._leaves)
         ]  # fmt: skip

@@ -131,6 +131,8 @@ class Flow:
             return False
         if mention.in_words and value <= _SMALL_IN_WORDS:
             return False
+        if mention.ratio in have or any(one.in_words and one.value == value for one in reading.mentions):
+            return False
         if mention.share in have or _stands_for(mention, have) or _stands_for(mention, made):
             return False
         if any(_stands_for(mention, {one.value for one in earlier.made}) for earlier in lately):
@@ -262,12 +264,16 @@ def _is_part(value: Value, beside: Sequence[Mention], reading: Reading, have: se
 def _is_taken_apart(value: Value, reading: Reading, have: set[Value]) -> bool:
     """Whether two expressions of the step do in parts what is done with numbers that are known.
 
-    For 81 + 45 it is 80 + 40 and 1 + 5, for 300 × 150 it is 300 × 100 and 300 × 50.
+    For 81 + 45 it is 80 + 40 and 1 + 5, for 300 × 150 it is 300 × 100 and 300 × 50, for 30 × 2.5 it is 30 × 3 and 30 × 0.5.
     """
     pairs = [one.operands for one in reading.made if len(one.operands) == 2]
     pairs += [(other, one) for one, other in pairs]
     return any(
-        value == one and one + another in have and (beside == next_to or beside + next_to in have)
+        value == one
+        and (
+            (one + another in have and (beside == next_to or beside + next_to in have))
+            or (beside == next_to and abs(one - another) in have)
+        )
         for one, beside in pairs
         for another, next_to in pairs
         if {one, beside} != {another, next_to}

@@ -9,7 +9,8 @@ from transforms.coherence.tokens import Value
 
 
 class Mention(NamedTuple):
-    """A number of a sentence. `value` is its size, without a sign; of a percentage `share` is the hundredth part, else None.
+    """A number of a sentence. `value` is its size, without a sign; of a percentage `share` is the hundredth part, else None; `ratio` is the
+    value of the fraction that it is a part of: 2/3 of both its 2 and its 3.
 
     `places` are its decimal places: it stands for whatever rounds to it. An operand is worked with, other numbers are only
     stated. `chained` numbers stand behind "=" in a chain that has two numbers before it; `supposed` ones behind "if" or "say".
@@ -17,6 +18,7 @@ class Mention(NamedTuple):
 
     value: Value
     share: Value | None
+    ratio: Value | None
     places: int
     operand: bool
     chained: bool
