@@ -53,6 +53,8 @@ MASKED = [
     (GIFTS, ["2 × 5 = 10 gifts.", "Adding these, 10 plus 6 gifts."]),
     ("Each of 3 pays $15 per hour for 5 hours.", ["3 × 5 = 15 hours.", "So 15 hours × $15 is it."]),
 ]
+MASKED += [("He earns $3 for laundry and $0.50 for dishes.", ["6 × 0.50 is 3.", "So 3 + 7 + 3 = 13 in all."])]
+MASKED += [("3 fish need $1 worth of food a day.", ["3 fish need 3 * $1 = $3 per day.", "So $3 * 31 = $93."])]
 NOT_MASKED = [
     (GIFTS, ["2 × 5 = 10.", "Adding these, 10 plus 6 gifts."]),  # nothing says of what
     (GIFTS, ["2 × 5 = 10 gifts.", "Then she buys 10 more + 6."]),

@@ -10,7 +10,8 @@ has it, nor is it worked out: by the step itself, or by an expression that one o
 - where it is only stated, beside two numbers of which it is the sum, difference, product or quotient, or is a part of a number that is taken apart (81 + 45 as 80 + 40 and 1 + 5);
 - where the original has it from nowhere: what it takes for granted, a version may, too.
 
-A value that stands elsewhere, but of something else by its unit, is missed where the step is gone that has just worked it out. A name
+A value that stands elsewhere, but of something else, by its unit or as it is needed twice, is missed where the step is gone that has just
+worked it out. A name
 of one letter dangles where it is used and the step that says its meaning is gone, a numbered part where the part before it is.
 
 So the original has no edges, nor has any prefix of it. What no number carries is not seen: prose, and code, whose numbers are not read.
@@ -81,13 +82,16 @@ class Flow:
         self._given_names = frozenset(re.findall(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", question))
         self._first: dict[Value, int] = {}
         self._first_set: dict[str, int] = {}
-        self._producers: dict[Value, list[int]] = {}
+        self._producers: dict[Value, list[int]] = {}  # the steps that work a value out
+        self._results: dict[Value, list[int]] = {}  # those, and such as use the value itself: 3 × $1 = $3
         for step, reading in enumerate(self._readings):
             made = _derived(reading)
             for value in values_of(reading.mentions) | made:
                 self._first.setdefault(value, step)
                 if value in made:
                     self._producers.setdefault(value, []).append(step)
+            for value in {one.value for one in reading.made}:
+                self._results.setdefault(value, []).append(step)
             for name in reading.sets:
                 self._first_set.setdefault(name, step)
         self._parts = numbered_parts(texts)
@@ -152,7 +156,8 @@ class Flow:
     def _is_masked(self, mention: Mention, step: int, made: set[Value], said: _Said, gone: Collection[int]) -> bool:
         """Whether the value stands elsewhere, but of something else, and the step that has just worked out this one is gone.
 
-        "2 × 5 = 10 gifts" is gone, "10 + 6 = 16 gifts" uses it, and the question's 10 are "10 more".
+        "2 × 5 = 10 gifts" is gone, "10 + 6 = 16 gifts" uses it, and the question's 10 are "10 more". What an expression has twice needs
+        both its sources: "$3.00 + $1.50 + $3.00" after "6 × $0.50 = $3.00" is gone.
         """
         value = mention.value
         if (
@@ -164,17 +169,18 @@ class Flow:
             or value in made | said.worked_out
         ):
             return False
-        producer = next((one for one in reversed(self._producers.get(value, ())) if one < step), -1)
+        producer = next((one for one in reversed(self._results.get(value, ())) if one < step), -1)
         if producer not in gone or step - producer > _SOON:
             return False
         if any(value in values_of(self._readings[one].mentions) for one in range(producer + 1, step)):
             return False
         if any(value == one.value for earlier in said.lately for one in earlier.made):
             return False
-        units = {one.unit for one in self._readings[producer].mentions if one.value == value} - {""}
-        return (
-            bool(units) and units.isdisjoint(said.units.get(value, ())) and (not mention.unit or mention.unit in units)
-        )
+        result = [one for one in self._readings[producer].mentions if one.value == value][-1:]
+        unit = result[0].unit if result and not result[0].operand else ""
+        if any(one.operands.count(value) > 1 for one in self._readings[step].made):
+            return True
+        return bool(unit) and unit not in said.units.get(value, ()) and mention.unit in ("", unit)
 
     def _is_from_nowhere(self, mention: Mention) -> bool:
         """Whether the original neither writes it out shortly before it first has it, nor could work it out there in one step."""
@@ -190,6 +196,7 @@ class Flow:
     def _producer(self, mention: Mention, step: int, gone: Collection[int]) -> int:
         """The step to restore: the last that is gone and works the value out, else the last that has it."""
         made = [one for one in self._producers.get(mention.value, ()) if one < step and one in gone]
+        made = made or [one for one in self._results.get(mention.value, ()) if one < step and one in gone]
         if made:
             return made[-1]
         return next(

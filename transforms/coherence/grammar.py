@@ -222,9 +222,10 @@ class Grammar:
                 if isinstance(over, int) and isinstance(under, int) and 0 < over < under <= 100:
                     part = computed("/", over, under)
                     value, end = computed("+", value, part), end + 3  # type: ignore[assignment]
-        unit = str(self._values[end]).split(" ", 1)[0].rstrip("s") if self._kinds[end] == Kind.WORDS else ""
-        if not unit and self._tokens.text[self._tokens.starts[token] - 1 : self._tokens.starts[token]] in _CURRENCIES:
+        if self._tokens.text[self._tokens.starts[token] - 1 : self._tokens.starts[token]] in _CURRENCIES:
             unit = "$"
+        else:
+            unit = str(self._values[end]).split(" ", 1)[0].rstrip("s") if self._kinds[end] == Kind.WORDS else ""
         self._leaves.append(Leaf(value, token, literal, unit))
         return value, end
 
