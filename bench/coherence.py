@@ -12,7 +12,7 @@ halves   A random half of each real trace's sentences: the share of these versio
          at most 2 % of the sentences hold an expression ("prose").
 versions The 249 correct traces of bench/methods.py, pruned by what needs no model at a half, a quarter and an eighth of the characters: the
          share of versions in which something dangles, and the characters that stay as pruned and mended. (Mended ones never dangle.)
-natural  All equations of the real traces: how many are true, rounded, false, corrected, unknown.
+natural  All equations of the real traces, responses too: how many are true, rounded, false, corrected, unknown.
 planted  One digit of the result of an equation is changed: 200 of each source, found by a pattern of their own and checked to be right. Found
          is an alarm at that place; wrong are alarms elsewhere that the trace did not have before and that do not have the planted number.
 speed    MB of trace text a second on one core, flow and arithmetic together, steps at hand.
@@ -275,11 +275,12 @@ def natural(show: bool) -> dict[str, Any]:
     found: dict[str, Counter[str]] = {}
     for text in texts():
         counts = found.setdefault(text.source, Counter())
-        for one in judged(text.steps, [read(step) for step in text.steps]):
+        steps = (*text.steps, text.response)
+        for one in judged(steps, [read(step) for step in steps]):
             counts[one.verdict.value] += 1
             if show and one.verdict in (Verdict.FALSE, Verdict.CORRECTED):
                 print(
-                    f"{one.verdict} {text.id} {one.step}: {text.steps[one.step][max(one.equation.start - 60, 0) : one.equation.end + 40]!r}"
+                    f"{one.verdict} {text.id} {one.step}: {steps[one.step][max(one.equation.start - 60, 0) : one.equation.end + 40]!r}"
                 )
     total = sum(found.values(), Counter[str]())
     return {"all": dict(sorted(total.items()))} | {

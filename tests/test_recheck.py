@@ -505,9 +505,19 @@ def test_coherence_can_be_left_out() -> None:
 
 
 def test_what_a_restored_step_uses_comes_back_too() -> None:
-    steps = ["3 × 4 = 12.", "12 × 11 = 132.", "132 − 125 = 7.", "So 7."]
-    found = run(leaping(0, 1, steps=steps), -1.0)
-    assert (found.status, found.mended, found.final) == ("mended", (0, 1), found.thinking)
+    steps = ["3 × 4 = 12.", "12 × 11 = 132.", "132 − 125 = 7.", "So 7.", "Good."]
+    found = run(leaping(0, 1, 4, steps=steps), -1.0)
+    assert (found.status, found.mended, found.given_back) == ("mended", (0, 1), (0, 1))
+
+
+def test_where_all_is_needed_it_is_the_original_again() -> None:
+    found = run(leaping(0), -1.0)
+    assert (found.status, found.reason, found.num_checks) == (
+        "gave_up",
+        "each removed step is needed by one that stays",
+        0,
+    )
+    assert (found.mended, found.final) == ((0,), found.thinking)
 
 
 def test_a_mended_version_that_does_not_hold_rolls_back_further() -> None:
@@ -534,7 +544,7 @@ def test_each_version_of_the_search_is_coherent() -> None:
 
 
 def test_a_rewrite_that_loses_what_is_used_is_taken_back() -> None:
-    found = run(leaping(rewritten={0: "Multiply.\n\n"}), -1.0)
+    found = run(leaping(4, rewritten={0: "Multiply.\n\n"}), -1.0)
     assert (found.status, found.given_back, found.dangling) == ("mended", (0,), (Edge(2, "value", "12", 0),))
 
 
@@ -547,6 +557,19 @@ def test_merged_steps_come_back_together() -> None:
     )
     merged = replace(trace, decisions=decisions, pruned=joined(trace.thinking, trace.steps, decisions))
     assert run(merged, -1.0).given_back == (0, 1)
+
+
+def test_steps_that_are_merged_and_lose_a_derivation_come_back() -> None:
+    trace = leaping(4)
+    texts = ("So 12 − 5 = 7.\n\n", "", "")
+    first = [
+        replace(one, action="merge" if one.step else "rewrite", text=text)
+        for one, text in zip(trace.decisions, texts, strict=False)
+    ]
+    decisions = (*first, *trace.decisions[3:])
+    merged = replace(trace, decisions=decisions, pruned=joined(trace.thinking, trace.steps, decisions))
+    found = run(merged, -1.0)
+    assert (found.status, found.mended, found.dangling) == ("mended", (0, 1, 2), (Edge(0, "value", "12", 0),))
 
 
 def test_arithmetic_is_of_what_goes_on_and_of_the_response() -> None:

@@ -7,7 +7,7 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
     thinking that keeps its last line would always pass. And it is max_loss above log p(answer | question), or as good as sure:
     else nothing shows that the version carries the answer, however little the original did (`Measured.least`).
 (c) Coherence: whatever a kept step uses has been said before (`transforms.coherence.flow`). Steps that say what another one misses
-    come back before anything is asked of a model, and so do those that these need.
+    come back before the likelihoods are looked at, and so do those that these need.
 (d) If `completions` is above 0: of so many answers that the model gives when it has to answer at once after the pruned
     thinking, without those sentences, the share `min_rate` is right.
 
@@ -19,7 +19,7 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
 
 Beyond coherence, steps are given back by their score, the highest first (equals, and what has none, the earliest first). How many is
 found by bisection, each version with what it then uses; where the original is below what a version must reach, by giving back 1, 2, 4 …, up to half of them, until one
-holds, and then by bisection. At most 1 + log2(steps) versions are checked, the one that the method proposed among them. No model is asked
+holds, and then by bisection. At most 1 + log2(steps) versions are checked, first the one that the method proposed, mended. No model is asked
 for anything that depends on a threshold but for these versions, and all answers are in the cache.
 """
 
@@ -208,11 +208,8 @@ def mended(trace: PrunedTrace, flow: Flow, given_back: Collection[int]) -> tuple
 def _arithmetic(trace: PrunedTrace, flow: Flow, given_back: Collection[int]) -> Arithmetic:
     """Of the example that the version makes: thinking and response."""
     stays = [(step, text) for step, text in enumerate(_stays(trace, given_back)) if text is not None]
-    lines = trace.response.splitlines()
-    return arithmetic(
-        [text for _, text in stays] + lines,
-        [flow.reading(step, text) for step, text in stays] + [read(line) for line in lines],
-    )
+    readings = [*(flow.reading(step, text) for step, text in stays), read(trace.response)]
+    return arithmetic([*(text for _, text in stays), trace.response], readings)
 
 
 def _settled(
@@ -224,6 +221,10 @@ def _settled(
         return mended(trace, flow, given_back) if config.coherence else given_back
 
     groups, needed = restorable_groups(trace), completed(())
+    if groups and set(needed) == set(_steps(groups)):
+        return Settled(
+            "gave_up", "each removed step is needed by one that stays", needed, measured.before, math.nan, 0, needed
+        )
     first = yield from _looked_at(trace, needed, measured, config, judging)
     if not first.reason:
         status = "mended" if needed else "passed"
@@ -246,12 +247,12 @@ def _settled(
         if found.reason:
             low = middle
         else:
-            high, best = middle, (found, back)
+            high, best = middle, (found, back, tuple(step for step in back if step not in _steps(groups[:middle])))
     if best is None:
         return Settled("gave_up", first.reason, _steps([*groups, needed]), measured.before, math.nan, num_checks)
-    check, given = best
+    check, given, for_others = best
     return Settled(
-        "rolled_back", first.reason, given, check.support_nats_per_token, check.completion_rate, num_checks, needed
+        "rolled_back", first.reason, given, check.support_nats_per_token, check.completion_rate, num_checks, for_others
     )
 
 

@@ -18,6 +18,9 @@ def verdicts(*texts: str) -> list[str]:
 
 
 TRUE = [
+    "3 \\times 400 = 1,\\!200",
+    "- 12 × 5 = 60",
+    "The model says 51 × 68 = 3468.",
     "3 × 4 = 12.",
     "\\[ 51 \\cdot 68 + 16 = 3484 \\]",
     "15 times 3 is 45.",
@@ -30,6 +33,12 @@ TRUE = [
 ]
 ROUNDED = ["2 ÷ 3 = 0.67", "80 / 3 = 26.6", "100 / 7 = 14", "4.285 * 7 = 30", "1 / 3 = 0.333..."]
 FALSE = [
+    "- 12 × 5 = 62",
+    "The model says 51 × 68 = 3528.",
+    "$1,250.50 + $3,000.25 = $4,254.75",
+    "$120.50 + $10.25 = $130.85",
+    "12345 / 2 = 6178.5",
+    "$12.50 × 200 = $2,501",
     "51 × 68 = 3528.",
     "\\[ 51 \\cdot 68 = 3528 \\]",
     "3032 + 2136 is 5068.",
@@ -51,9 +60,9 @@ UNKNOWN = [  # (real traces have all of these): they look false to a parser that
     "So 90 + year2 + 45 = 200.",
     "If 1/3 is 5 pages, go on.",
     "1/4 gallon would be 2 pints.",
-    "6*30=180-100=80"[:13],
+    "6*30=180-100",
     "900, minus 2*30 = 60",
-    "30*30=900, minus 2*30=60"[10:],
+    "30*30=900, minus 2*30=60",
     "320, plus 8 times 4 is 32",
     "6 inches + 3 feet = 42 inches",
     "3 h + 24 min = 4 h",
@@ -76,6 +85,16 @@ UNKNOWN = [  # (real traces have all of these): they look false to a parser that
     "3 and 4 * 5 = 23",
     "x(3) + 4 = 9",
     "two plus 3 = 6",
+    "Is 12 × 5 = 70?",
+    "If 12 × 5 = 70, then",
+    "In base 6, 5 * 5 = 41.",
+    "11 + 3 = 2 on the clock",
+    "7*21=147,147+53=200",
+    "10, 000 + 5 = 10,005",
+    "5 hours 30 minutes * 2 = 11 hours",
+    "2\\text{Tri} + 14 + 3\\text{Tri} = 44",
+    "447,897,600,000 / 1024 = 437,399,999,999.999...",
+    "\\frac{11}{4} = 2\\frac{3}{4}",
 ]
 
 
@@ -107,6 +126,7 @@ def test_unknown(text: str) -> None:
         (["3032 + 2136 = 5068.", "Hmm.", "Hm.", "5168 more."], "false"),
         (["3032 + 2136 = 5068.", "So it is right."], "false"),
         (["It is 5168.", "3032 + 2136 = 5068."], "false"),
+        (["3032 + 2136 = 5068, no wait, 5168."], "corrected"),
     ],
 )
 def test_corrected_later(texts: list[str], first: str) -> None:
@@ -134,5 +154,6 @@ def test_exactness(left: int, right: int, sign: str, data: Any) -> None:
         return
     assert verdicts(f"So {left:,} {sign} {right} = {value:,}.") == ["true"]
     wrong = value + data.draw(st.sampled_from([-1, 1, 7]))
-    if wrong >= 0 and wrong not in (right, 100 * value, 1000 * value) and value:
-        assert verdicts(f"So {left:,} {sign} {right} = {wrong:,}.") in (["false"], ["unknown"])
+    said = f"So {left:,} {sign} {right} = {wrong:,}."
+    if value and wrong > value / 10 and wrong not in (right, 100 * value, 1000 * value):
+        assert verdicts(said) == ["false"]

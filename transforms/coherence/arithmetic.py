@@ -6,8 +6,8 @@
 False is an equation whose left side works something out, whose right side is one number, and beside which nothing stands that may belong
 to it (`expressions.Equation.clean`); it is no rounding, and not a hundred or a thousand times what is right, or
 that part of it (percent, cents, thousands). All
-else that is not equal is unknown. It is corrected where the true value follows within two steps, or the same left side
-is computed rightly later.
+else that is not equal is unknown. It is corrected where the true value follows in the same step or the next two, or the same left
+side is computed rightly later.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ def _verdict(equation: Equation) -> Verdict:
         return Verdict.TRUE
     if equation.places >= 0:
         unit = Fraction(1, 10**equation.places)
-        if abs(left - right) < unit and left % unit:
+        is_cut = bool(left % unit)  # it has more places than the right side shows
+        if is_cut and abs(left - right) < unit:
             return Verdict.ROUNDED
-        slack = max(Fraction(equation.slack), abs(left) * _CLOSE) if left.denominator > 1 else Fraction(equation.slack)
-        if abs(left - right) <= unit / 2 + slack:
+        if abs(left - right) <= unit / 2 + max(Fraction(equation.slack), abs(left) * _CLOSE if is_cut else Fraction(0)):
             return Verdict.ROUNDED
     if not equation.clean or (right and left / right in _OTHER_UNITS):
         return Verdict.UNKNOWN
@@ -99,4 +99,5 @@ def _is_corrected(equation: Equation, number: int, readings: Sequence[Reading]) 
     later = [*readings[0].equations[number + 1 :], *(one for reading in readings[1:] for one in reading.equations)]
     if any(one.left == equation.left == one.right for one in later):
         return True
-    return any(abs(equation.left) in values_of(reading.mentions) for reading in readings[1 : 1 + _SOON])
+    behind = {one.value for one in readings[0].mentions if one.start >= equation.end}
+    return abs(equation.left) in behind.union(*(values_of(reading.mentions) for reading in readings[1 : 1 + _SOON]))

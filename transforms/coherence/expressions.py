@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import MutableMapping
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ from transforms.coherence.tokens import Value
 from transforms.coherence.vocabulary import INTRODUCING, JOINING, MEANING, ROUGHLY, SUPPOSING, WHICH, Kind
 
 _ROUNDED_PLACES = 2
+_MAX_CLAUSE = 12  # tokens
+_NOT_BY_TENS = re.compile(r"\b(?:mod|modulo|base|binary|octal|hexadecimal|clock)\b|mod\d", re.IGNORECASE)
+_OTHER_DIGITS = re.compile(r"\d,\s$")
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _STARTS = frozenset({Kind.NUMBER, Kind.OPEN, Kind.FRACTION, Kind.ROOT, Kind.PREFIX, Kind.VERB, Kind.NAME, Kind.SIGN})
 _WORKS = frozenset(  # a side with one of these works something out
@@ -97,7 +101,7 @@ class _Reader(Grammar):
         ratios = {
             leaf: value
             for value, low, high in self._worked
-            if high - low == 2 and 0 < value < 1
+            if self._is_fraction(value, low, high)
             for leaf in (low, low + 1)
         }
         mentions = [
@@ -107,6 +111,13 @@ class _Reader(Grammar):
         ]  # fmt: skip
         uses, sets = self._names() if Kind.NAME in self._kinds else (_NO_NAMES, _NO_NAMES)
         return Reading(tuple(mentions), tuple(made), tuple(self._equations), uses, sets)
+
+    def _is_fraction(self, value: Value, low: int, high: int) -> bool:
+        """Whether an expression is a proper fraction of two whole numbers."""
+        if high - low != 2:
+            return False
+        over, under = self._leaves[low].value, self._leaves[low + 1].value
+        return isinstance(over, int) and isinstance(under, int) and 0 < over < under and value == Fraction(over, under)
 
     def _is_supposed(self, token: int) -> bool:
         """If 5, say 5, if x = 5"""
@@ -129,10 +140,20 @@ class _Reader(Grammar):
         return frozenset(uses), frozenset(sets)
 
     def _is_introduced(self, token: int) -> bool:
-        """Let x be, call it x, x represents"""
-        before = self._tokens.last_words(token, 3)
+        """Let x be, let the number of pens be x, call it x, x represents"""
         after = str(self._values[token + 1]).split(" ", 1)[0] if self._kinds[token + 1] == Kind.WORDS else ""
-        return not INTRODUCING.isdisjoint(before) or after in MEANING
+        return after in MEANING or not INTRODUCING.isdisjoint(self._clause_before(token))
+
+    def _clause_before(self, token: int) -> set[str]:
+        """The words from the last punctuation on."""
+        words: set[str] = set()
+        for _ in range(_MAX_CLAUSE):
+            if not token or self._kinds[token - 1] == Kind.BREAK:
+                break
+            token -= 1
+            if self._kinds[token] == Kind.WORDS:
+                words.update(str(self._values[token]).split(" "))
+        return words
 
     # Chains and sides
 
@@ -207,10 +228,13 @@ class _Reader(Grammar):
             self._equations.append(Equation(one, other, right.relation, places, clean, slack, start, end))
 
     def _slack(self, side: _Side) -> Value:
-        """Of the value of a side, by how much its rounded decimals may move it."""
+        """Of the value of a side, by how much its rounded decimals may move it. Sums are of exact ones, and so is money."""
         assert isinstance(side.value, int | Fraction)
+        leaves = self._leaves[side.low : side.high]
+        if any(self._values[token] in ("+", "-") for token in range(side.start, side.end)):
+            return 0
         rounded = [
-            leaf for leaf in self._leaves[side.low : side.high] if leaf.literal.places >= _ROUNDED_PLACES and leaf.value
+            leaf for leaf in leaves if leaf.literal.places >= _ROUNDED_PLACES and leaf.value and leaf.unit != "$"
         ]
         return sum((abs(Fraction(side.value) / leaf.value) / 10**leaf.literal.places for leaf in rounded), Fraction(0))
 
@@ -222,37 +246,66 @@ class _Reader(Grammar):
             self._meanings[name] = value
 
     def _is_clean(self, left: _Side, right: _Side) -> bool:
-        """Whether the sides are all that is compared, and the terms of a sum have one unit."""
+        """Whether the sides are all that is compared, and are meant to be equal."""
         if (
-            not (right.is_number and right.relation in ("=", "is") and left.high > left.low)
+            not right.is_number
+            or right.relation not in ("=", "is")
             or self._kinds[right.start] == Kind.SIGN
+            or left.high == left.low
         ):
             return False
-        kinds = self._kinds[left.start : left.end]
-        signs = {self._values[left.start + at] for at, kind in enumerate(kinds) if kind == Kind.SIGN} - {"^"}
-        is_ratio = Kind.FRACTION in kinds or (self._is_ratio(left.start) and left.end == left.start + 3)
-        is_worked_out = signs or Kind.OF in kinds or Kind.VERB in kinds or is_ratio
-        if not is_worked_out or (is_ratio and right.relation != "=") or kinds[0] == Kind.SIGN or Kind.NAME in kinds:
-            return False  # a ratio that "is" something names a part: 1/3 is 5 pages
-        before, words = (
-            self._kinds[left.start - 1] if left.start else Kind.BREAK,
-            self._tokens.last_words(left.start, 1),
+        return (
+            self._is_worked_out(left, right.relation)
+            and self._stands_alone(left.start, right.end)
+            and self._is_claimed(left.start, right.end)
+            and self._adds_up(left, right)
         )
-        behind = {self._kinds[right.end], self._kinds[self._past_words(right.end)]}
-        if before in _JOINED or before == Kind.CLOSE or behind & _JOINED or not JOINING.isdisjoint(words):
-            return False
-        if "mod" in self._tokens.text or self._goes_on_in_digits(right.end):
-            return False
-        return self._adds_up(left, right, bool(signs & {"+", "-"}))
 
-    def _adds_up(self, left: _Side, right: _Side, is_sum: bool) -> bool:
+    def _is_worked_out(self, side: _Side, relation: str) -> bool:
+        """Whether a side computes something; a ratio that "is" something names a part: 1/3 is 5 pages."""
+        kinds = self._kinds[side.start : side.end]
+        signs = {self._values[side.start + at] for at, kind in enumerate(kinds) if kind == Kind.SIGN} - {"^"}
+        is_ratio = Kind.FRACTION in kinds or (self._is_ratio(side.start) and side.end == side.start + 3)
+        if Kind.NAME in kinds or kinds[0] == Kind.SIGN or (is_ratio and relation != "="):
+            return False
+        return bool(signs) or Kind.OF in kinds or Kind.VERB in kinds or is_ratio
+
+    def _stands_alone(self, start: int, end: int) -> bool:
+        """Whether nothing beside an equation may belong to it."""
+        before = self._kinds[start - 1] if start else Kind.BREAK
+        if before in _JOINED or before == Kind.CLOSE or not JOINING.isdisjoint(self._tokens.last_words(start, 1)):
+            return False
+        if start > 1 and before == Kind.WORDS and self._kinds[start - 2] == Kind.NUMBER:
+            return False  # 5 hours 30 minutes × 2
+        text, first = self._tokens.text, self._tokens.starts[start]
+        if "," in text[first : self._tokens.ends[start]] and before == Kind.RELATION:
+            return False  # 7 × 21 = 147,147 + 53
+        if _OTHER_DIGITS.search(text, max(first - 4, 0), first) and text[first : first + 3].isdecimal():
+            return False  # 10, 000 + 5
+        behind = {self._kinds[end], self._kinds[self._past_words(end)]}
+        return not behind & _JOINED and not self._goes_on_in_digits(end)
+
+    @cached_property
+    def _counts_otherwise(self) -> bool:
+        return bool(_NOT_BY_TENS.search(self._tokens.text))
+
+    def _is_claimed(self, start: int, end: int) -> bool:
+        """Whether the text says that it is so: it does not ask, suppose or leave off, and counts by tens."""
+        after = {str(self._values[end])[:1], str(self._values[self._past_words(end)])[:1]}
+        is_open = "?" in after or self._tokens.text.startswith(("..", "…"), self._tokens.ends[end - 1])
+        if is_open or self._counts_otherwise:
+            return False
+        return SUPPOSING.isdisjoint(self._tokens.last_words(start, 4))
+
+    def _adds_up(self, left: _Side, right: _Side) -> bool:
         """Whether the left side can be what the right one is compared with, and not its last term alone."""
         terms, result = self._leaves[left.low : left.high], self._leaves[right.low]
         last = [value for value, low, high in self._worked if high == left.high and low > left.low]
         if any(leaf.literal.in_words for leaf in terms) or result.value in (*last, terms[-1].value):
             return False
-        shares = [number for number in range(left.low, left.high) if number in self._shares]
+        is_sum = any(self._values[token] in ("+", "-") for token in range(left.start, left.end))
         units = {leaf.unit for leaf in (*terms, result)} - {""}
+        shares = any(number in self._shares for number in range(left.low, left.high))
         return not (is_sum and (len(units) > 1 or shares)) and left.value >= 0  # type: ignore[operator]
 
     def _goes_on_in_digits(self, token: int) -> bool:

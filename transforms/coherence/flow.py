@@ -4,7 +4,7 @@
     "3 × 4 = 12." | "He loses 5." | "12 − 5 = 7."  without the first  →  Edge(step=2, kind="value", what="12", producer=0)
 
 A value dangles in a kept step if the step mentions it, the original had it before, and now neither the question nor a kept step before
-has it, nor is it worked out: by the step itself, or by an expression that one of the last three kept steps writes out. It does not
+has it, nor does one of these or the step itself write out an expression that comes to it. It does not
 
 - where it is a supposition, a small number, or a term of a chain that is being worked out;
 - where it is only stated, beside two numbers of which it is the sum, difference, product or quotient, or is a part of a number that is taken apart (81 + 45 as 80 + 40 and 1 + 5);
@@ -20,31 +20,37 @@ So the original has no edges, nor has any prefix of it. What no number carries i
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
+from transforms.coherence.algebra import size
 from transforms.coherence.expressions import read
 from transforms.coherence.parts import numbered_parts
 from transforms.coherence.reading import Mention, Reading, values_of
-from transforms.coherence.tokens import Value
+from transforms.coherence.tokens import Value, reduced
 from transforms.types import Edge
 
 _SMALL = frozenset({0, 1, 2})  # are everywhere
+_UNITS = frozenset({0, 1})  # are one step from everything
 _SMALL_IN_WORDS = 12
+_DOZEN = 12
 _SHORT_MEMORY = 3  # kept steps in which an expression may stand whose value is said later
 _SOON = 6  # steps from a value's derivation to the use that it is for
 _CONTEXT = 2  # steps before a number's first mention that it may come from
-_READABLE = re.compile(r"[\d=½⅓⅔¼¾⅕⅖⅗⅘⅙⅛⅜⅝⅞]|\b[Ll]et\b")
-_INTEGER = re.compile(r"\d+")
+_READABLE = re.compile(  # a digit, a name, a number in words
+    r"[\d=½⅓⅔¼¾⅕⅖⅗⅘⅙⅛⅜⅝⅞]|(?<![A-Za-z'’])[b-zB-HJ-Z](?![A-Za-z'’])|teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|dozen"
+)
+_INTEGER = re.compile(r"(?<![\d.,:])\d+(?![.,:]?\d)")
+_ARTICLES = frozenset({"a", "A", "I"})
 _NO_READING = Reading()
 
 
 class _Said:
     """What a version has said up to a step: the values that it has and those that it has worked out, the units of values, the last readings."""
 
-    def __init__(self, have: set[Value], units: dict[Value, set[str]]):
-        self.have, self.units = have, units
+    def __init__(self, have: set[Value], units: dict[Value, set[str]], rewritten: Collection[int]):
+        self.have, self.units, self.rewritten = have, units, rewritten
         self.worked_out: set[Value] = set()
         self.lately: deque[Reading] = deque(maxlen=_SHORT_MEMORY)
 
@@ -73,13 +79,11 @@ class Flow:
         self._is_code = is_code or [False] * len(texts)
         self._readings = [self._read(text, code, known) for text, code in zip(texts, self._is_code, strict=True)]
         asked = read(question)
-        fractions = {one.value for one in asked.made if isinstance(one.value, Fraction) and len(one.operands) == 2}
-        digits = {int(found[:40]) for found in _INTEGER.findall(question)}
-        self._given = frozenset(_SMALL | values_of(asked.mentions) | fractions | digits)
+        self._given = frozenset(_SMALL | _given(asked) | {int(found[:40]) for found in _INTEGER.findall(question)})
         self._given_units: dict[Value, set[str]] = {}
         for mention in asked.mentions:
             self._given_units.setdefault(mention.value, set()).add(mention.unit)
-        self._given_names = frozenset(re.findall(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", question))
+        self._given_names = frozenset(re.findall(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", question)) - _ARTICLES
         self._first: dict[Value, int] = {}
         self._first_set: dict[str, int] = {}
         self._producers: dict[Value, list[int]] = {}  # the steps that work a value out
@@ -88,8 +92,8 @@ class Flow:
             made = _derived(reading)
             for value in values_of(reading.mentions) | made:
                 self._first.setdefault(value, step)
-                if value in made:
-                    self._producers.setdefault(value, []).append(step)
+            for value in made:
+                self._producers.setdefault(value, []).append(step)
             for value in {one.value for one in reading.made}:
                 self._results.setdefault(value, []).append(step)
             for name in reading.sets:
@@ -111,7 +115,8 @@ class Flow:
     # Values
 
     def _values(self, stays: Sequence[str | None], gone: Collection[int]) -> Iterator[Edge]:
-        said = _Said(set(self._given), {value: set(units) for value, units in self._given_units.items()})
+        rewritten = {step for step in gone if stays[step] is not None}
+        said = _Said(set(self._given), {value: set(units) for value, units in self._given_units.items()}, rewritten)
         for step, text in enumerate(stays):
             if text is None:
                 continue
@@ -130,23 +135,27 @@ class Flow:
             said.add(reading, made)
 
     def _dangles(self, mention: Mention, step: int, reading: Reading, made: set[Value], said: _Said) -> bool:
-        value, have, lately = mention.value, said.have, said.lately
-        if self._first.get(value, step) >= step or mention.supposed or mention.chained:
+        value, have = mention.value, said.have
+        first = self._first.get(value, len(self._texts))
+        is_rewritten = step in said.rewritten and first < len(self._texts)
+        if (first >= step and not is_rewritten) or mention.supposed or mention.chained:
             return False
         if mention.in_words and value <= _SMALL_IN_WORDS:
             return False
-        if mention.ratio in have or any(one.in_words and one.value == value for one in reading.mentions):
+        if (mention.ratio in have and value not in self._producers) or any(
+            one.in_words and one.value == value for one in reading.mentions
+        ):
             return False
         if mention.share in have or _stands_for(mention, have) or _stands_for(mention, made):
-            return False
-        if any(_stands_for(mention, {one.value for one in earlier.made}) for earlier in lately):
             return False
         beside = [one for one in reading.mentions if one.start != mention.start]
         if not mention.operand and _is_one_step(
             value, [one for one in beside if one.value in have or one.value in made]
         ):
             return False
-        is_worked_out = _stands_for(mention, _derived(self._readings[self._first[value]]))
+        is_worked_out = _stands_for(mention, _derived(self._readings[first]))
+        if first >= step:
+            return is_worked_out  # in the step before it was rewritten, or in one that it was merged with
         if mention.operand and (
             _is_taken_apart(value, reading, have) or (not is_worked_out and _is_part(value, beside, reading, have))
         ):
@@ -166,7 +175,8 @@ class Flow:
             or mention.supposed
             or mention.chained
             or value in _SMALL
-            or value in made | said.worked_out
+            or value in made
+            or value in said.worked_out
         ):
             return False
         producer = next((one for one in reversed(self._results.get(value, ())) if one < step), -1)
@@ -191,7 +201,7 @@ class Flow:
         if _stands_for(mention, set(written)):
             return False
         near = [one for reading in self._readings[max(first - _CONTEXT, 0) : first + 1] for one in reading.mentions]
-        return not _is_one_step(value, [one for one in near if one.value != value], self._given)
+        return not _is_one_step(value, [one for one in near if one.value != value], self._given - _UNITS)
 
     def _producer(self, mention: Mention, step: int, gone: Collection[int]) -> int:
         """The step to restore: the last that is gone and works the value out, else the last that has it."""
@@ -199,6 +209,8 @@ class Flow:
         made = made or [one for one in self._results.get(mention.value, ()) if one < step and one in gone]
         if made:
             return made[-1]
+        if self._first[mention.value] >= step:
+            return step  # as it was
         return next(
             one
             for one in range(step - 1, -1, -1)
@@ -228,6 +240,18 @@ class Flow:
                 yield Edge(part.step, "part", part.label, part.before)
 
 
+def _given(asked: Reading) -> set[Value]:
+    """The values that a question gives: its numbers and fractions, 1.3 and 0.7 of 30 %, 0.25 of 25 cents, 36 of 3 dozen."""
+    found = values_of(asked.mentions)
+    for one in asked.mentions:
+        if one.share is not None:
+            found |= {reduced(1 + one.share), size(1 - one.share)}
+        if one.unit == "cent":
+            found.add(reduced(Fraction(one.value) / 100))
+    fractions = {one.value for one in asked.made if isinstance(one.value, Fraction) and len(one.operands) == 2}
+    return found | fractions | {one.value for one in asked.made if len(one.operands) == 2 and one.operands[1] == _DOZEN}
+
+
 def _derived(reading: Reading) -> set[Value]:
     """What a step works out: 50 − 25 = 25 does not work out the 25 that it uses."""
     return {one.value for one in reading.made if all(abs(operand) != one.value for operand in one.operands)}
@@ -246,7 +270,7 @@ def _stands_for(mention: Mention, values: Collection[Value]) -> bool:
 def _is_one_step(value: Value, mentions: Sequence[Mention], given: Collection[Value] = ()) -> bool:
     """Whether two of the numbers give the value by + − × ÷."""
     values = [one.value if one.share is None else one.share for one in mentions]
-    twice = {one for one in values if values.count(one) > 1}
+    twice = {one for one, count in Counter(values).items() if count > 1}
     pool = {*values, *given}
     for one in pool:
         others = pool if one in twice else pool - {one}

@@ -11,14 +11,16 @@ Between a number and its sign may stand its unit, or a gloss in brackets. What i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import NamedTuple
 
 from transforms.coherence.algebra import Linear, Term, computed, factorial_of, negated, parts, root_of, size
-from transforms.coherence.tokens import Literal, Tokens, Value
+from transforms.coherence.tokens import Literal, Tokens, Value, reduced
 from transforms.coherence.vocabulary import JOINING, Kind
 
 _MAX_UNIT_WORDS = 5
 _MAX_DEPTH = 20
+_DOZEN = 12
 _MAX_JOINING = 3  # words between two operands, of which one has to join them: subtract 10 "she spent … from the" 30
 _CURRENCIES = ("$", "€", "£", "¥")
 _MAX_LEAVES = 64  # of an expression whose value is kept
@@ -162,9 +164,7 @@ class Grammar:
             elif kind == Kind.FACTORIAL:
                 value = self._keep(factorial_of(value), low)
             elif kind == Kind.SCALE:
-                scale: int = self._values[end]  # type: ignore[assignment]
-                self._leaves.append(Leaf(scale, end, Literal(scale, 0, True)))
-                value = self._work("*", value, scale, low)
+                value = self._scaled(value, end, low)
             elif kind == Kind.SIGN and self._values[end] == "^":
                 power, after = self._atom(end + 1, depth)
                 if after == end + 1:
@@ -174,6 +174,16 @@ class Grammar:
                 break
             end += 1
         return value, end
+
+    def _scaled(self, value: Term, token: int, low: int) -> Term:
+        """Five dozen is worked out, 1.2 million is a number."""
+        scale: int = self._values[token]  # type: ignore[assignment]
+        if scale == _DOZEN or value is None or isinstance(value, Linear) or len(self._leaves) > low + 1:
+            self._leaves.append(Leaf(scale, token, Literal(scale, 0, True)))
+            return self._work("*", value, scale, low)
+        value = reduced(value * scale)
+        self._leaves[low] = self._leaves[low]._replace(value=value)
+        return value
 
     def _atom(self, token: int, depth: int) -> tuple[Term, int]:
         kind = self._kinds[token]
@@ -222,6 +232,16 @@ class Grammar:
                 if isinstance(over, int) and isinstance(under, int) and 0 < over < under <= 100:
                     part = computed("/", over, under)
                     value, end = computed("+", value, part), end + 3  # type: ignore[assignment]
+        if (
+            isinstance(value, int)
+            and self._kinds[end] == Kind.FRACTION
+            and self._tokens.starts[end] == self._tokens.ends[token]
+        ):
+            leaves, worked = len(self._leaves), len(self._worked)
+            part, after = self._latex_fraction(end, 0)
+            del self._leaves[leaves:], self._worked[worked:]
+            if isinstance(part, Fraction) and 0 < part < 1:
+                value, end = value + part, after  # 2\\frac{3}{4}
         if self._tokens.text[self._tokens.starts[token] - 1 : self._tokens.starts[token]] in _CURRENCIES:
             unit = "$"
         else:

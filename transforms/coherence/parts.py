@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _PART = re.compile(
-    r"^[ \t]*(?:[#>*•-]{1,6}[ \t]*){0,3}(?:(?P<name>Step|Case|Part|STEP|CASE|PART)\s(?P<named>\d{1,2})\b(?=\s*\**\s*[.:)—–-])|\(?(?P<bare>\d{1,2})[.)](?=[\s*]))",
+    r"^(?P<indent>[ \t]*)(?:[#>*•-]{1,6}[ \t]*){0,3}(?:(?P<name>Step|Case|Part|STEP|CASE|PART)\s(?P<named>\d{1,2})\b(?=\s*\**\s*[.:)—–-])|\(?(?P<bare>\d{1,2})[.)](?=[\s*]))",
     re.MULTILINE,
 )
 
@@ -31,7 +31,7 @@ def numbered_parts(texts: Sequence[str]) -> list[Part]:
     latest: dict[tuple[str, int], int] = {}  # the step of each number of the list that is going on, by the list's name
     for step, text in enumerate(texts):
         for match in _PART.finditer(text):
-            name = (match["name"] or "").lower()
+            name = f"{match['indent']}{(match['name'] or '').lower()}"
             number = int(match["named"] or match["bare"])
             if number == 1:
                 latest = {key: value for key, value in latest.items() if key[0] != name}

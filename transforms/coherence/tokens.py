@@ -40,9 +40,10 @@ _TOKEN = re.compile(
     r"""
     (?: (?P<root> \\?sqrt(?![a-zA-Z]) | √ )
       | (?P<word> [A-Za-z]{2,}(?:['’][A-Za-z]+)? )
-      | (?P<mark> ^[ \t]*(?:[-*•>#]{1,6}[ \t]*){0,3}\(?\d{1,2}[.)](?=\s|\*|$) )
+      | (?P<label> (?<=\d)\\(?:text|mathrm)\s?\{\s?[A-Z][A-Za-z]*\s?\} )
+      | (?P<mark> ^[ \t]*(?:[-–*•>#]{1,6}[ \t]+){0,3}(?:\(?\d{1,2}[.)](?=\s|\*|$)|(?<=[-–*•][ \t])) )
       | (?P<clock> (?<![\d:])\d{1,2}:\d\d(?::\d\d)?(?![\d:]) )
-      | (?P<number> (?:\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)|\d+)(?:\.\d+)? | \.\d+ ) (?P<suffix>[A-Za-z]+)?
+      | (?P<number> (?:\d{1,3}(?:(?:,\\!|,|\{,\}|\\,)\d{3})+(?!\d)|\d+)(?:\.\d+)? | \.\d+ ) (?P<suffix>[A-Za-z]+)?
       | (?P<space> [ \t]+ | \\[,;:!>\ ] | \\(?:left|right|q?quad|displaystyle|textstyle|bigg?[lr]?|Bigg?[lr]?)(?![a-zA-Z])
                  | \\?[$€£¥₹&] | \\[()\[\]] | \*\* | \\(?:text(?:bf|it)?|math(?:rm|bf|it)|mbox|operatorname)\s?(?=\{) )
       | (?P<break> [.,;:?\n]+ | \\\\ )
@@ -147,6 +148,8 @@ class Tokens:
             return Kind.BREAK, ""
         if group == "clock":
             return Kind.OTHER, ""
+        if group == "label":
+            return Kind.NAME, said
         if group == "vulgar":
             return Kind.NUMBER, Literal(_VULGAR[said])
         if (
@@ -174,7 +177,7 @@ class Tokens:
         if len(digits) > _MAX_DIGITS or is_ordinal or self._is_counted(start):
             self.add(Kind.OTHER, "", start, whole_end)
             return
-        whole, _, decimals = re.sub(r"[,{}\\]", "", digits).partition(".")
+        whole, _, decimals = re.sub(r"[,{}\\!]", "", digits).partition(".")
         value: Value = int(whole or 0)
         if decimals:
             value = reduced(Fraction(int(whole + decimals), 10 ** len(decimals)))
@@ -268,9 +271,8 @@ class Tokens:
     def _name(self, name: str, start: int, end: int) -> None:
         """A name of one letter; "a" and "I" may be words, and "x" a sign."""
         after = self.text[end : end + 3]
-        if re.match(r"-[a-z]{2}", after) or (
-            name in ("a", "A", "I") and re.match(r"\s+[A-Za-z]{2}|['’]", after)
-        ):  # x-axis
+        is_article = name in ("a", "A", "I") and re.match(r"\s+[A-Za-z\d$]|['’]", after)
+        if is_article or re.match(r"-[a-z]{2}", after):  # x-axis
             self._word(name, start, end)
         elif (
             name in ("x", "X")
