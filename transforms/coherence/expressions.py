@@ -24,6 +24,7 @@ from transforms.coherence.vocabulary import INTRODUCING, JOINING, MEANING, ROUGH
 
 _ROUNDED_PLACES = 2
 _MAX_CLAUSE = 12  # tokens
+_SUPPOSES = re.compile(rf"\b(?:{'|'.join(sorted(SUPPOSING))})\b", re.IGNORECASE)
 _NOT_BY_TENS = re.compile(r"\b(?:mod|modulo|base|binary|octal|hexadecimal|clock)\b|mod\d", re.IGNORECASE)
 _OTHER_DIGITS = re.compile(r"\d,\s$")
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -98,26 +99,31 @@ class _Reader(Grammar):
             token = sides[-1].end
         values = [leaf.value for leaf in self._leaves]
         made = [Made(size(value), tuple(values[low:high])) for value, low, high in self._worked]
-        ratios = {
-            leaf: value
-            for value, low, high in self._worked
-            if self._is_fraction(value, low, high)
-            for leaf in (low, low + 1)
-        }
+        ratios = self._ratios()
+        may_suppose = bool(_SUPPOSES.search(self._tokens.text))
         mentions = [
-            Mention(size(leaf.value), self._shares.get(number), ratios.get(number), leaf.literal.places, number in operands, number in chained,
-                    self._is_supposed(leaf.token), leaf.literal.in_words, leaf.unit, self._tokens.starts[leaf.token])
+            Mention(size(leaf.value), self._shares.get(number), ratios.get(number), leaf.literal.places, number in operands,
+                    number in chained, may_suppose and self._is_supposed(leaf.token), leaf.literal.in_words, leaf.unit,
+                    self._tokens.starts[leaf.token])
             for number, leaf in enumerate(self._leaves)
         ]  # fmt: skip
         uses, sets = self._names() if Kind.NAME in self._kinds else (_NO_NAMES, _NO_NAMES)
         return Reading(tuple(mentions), tuple(made), tuple(self._equations), uses, sets)
 
-    def _is_fraction(self, value: Value, low: int, high: int) -> bool:
-        """Whether an expression is a proper fraction of two whole numbers."""
-        if high - low != 2:
-            return False
-        over, under = self._leaves[low].value, self._leaves[low + 1].value
-        return isinstance(over, int) and isinstance(under, int) and 0 < over < under and value == Fraction(over, under)
+    def _ratios(self) -> dict[int, Value]:
+        """Of the leaves of proper fractions of whole numbers, the fractions' values."""
+        found: dict[int, Value] = {}
+        for value, low, high in self._worked:
+            if high - low == 2 and not isinstance(value, int) and value < 1:
+                over, under = self._leaves[low].value, self._leaves[low + 1].value
+                if (
+                    isinstance(over, int)
+                    and isinstance(under, int)
+                    and 0 < over < under
+                    and value == Fraction(over, under)
+                ):
+                    found[low] = found[low + 1] = value
+        return found
 
     def _is_supposed(self, token: int) -> bool:
         """If 5, say 5, if x = 5"""

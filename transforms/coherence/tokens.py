@@ -20,6 +20,7 @@ from transforms.coherence.vocabulary import (
     PAIRS,
     PARTS,
     SCALES,
+    SPECIAL,
     UNITS,
     WORDS,
     Kind,
@@ -123,21 +124,29 @@ class Tokens:
         return str(self.values[token - 1]).rsplit(" ", count)[-count:]
 
     def _cut(self) -> None:
+        kinds, values, ends = self.kinds, self.values, self.ends
         for found in _TOKEN.finditer(self.text):
             group = found.lastgroup
-            assert group is not None
-            start = found.start()
-            if group == "space" or (self.ends and start < self.ends[-1]):
+            if group == "space":
+                continue
+            start, end = found.span(group)  # type: ignore[arg-type]
+            if ends and start < ends[-1]:
                 continue
             if group == "word":
-                self._word(found["word"], start, found.end("word"))
+                word = found[group].lower()
+                if word in SPECIAL:
+                    self._word(word, start, end)
+                elif kinds and kinds[-1] == Kind.WORDS:
+                    values[-1] = f"{values[-1]} {word}"
+                    ends[-1] = end
+                else:
+                    self.add(Kind.WORDS, word, start, end)
             elif group in ("number", "suffix"):
-                self._number(found["number"], found["suffix"] or "", start)
+                self._number(found["number"], found["suffix"] or "", found.start())
             elif group == "name":
-                self._name(found["name"], start, found.end("name"))
+                self._name(found[group], start, end)
             else:
-                end = found.end(group)
-                self.add(*self._plain(group, found[group], end), start, end)
+                self.add(*self._plain(str(group), found[group], end), start, end)  # type: ignore[index]
 
     def _plain(self, group: str, said: str, end: int) -> tuple[Kind, object]:
         if group == "sign":
@@ -200,34 +209,25 @@ class Tokens:
         return bool(last) and (last[0] in COUNTED or last[0].rstrip("s") in COUNTED)
 
     def _word(self, word: str, start: int, end: int) -> None:
-        lower = word.lower()
-        if (entry := WORDS.get(lower)) is not None:
-            self.add(*entry, start, end)
-            if entry[0] != Kind.RELATION:
-                return
-        second = _NEXT_WORD.match(self.text, end) if lower in FIRST_OF_PAIRS else None
-        if second and (pair := PAIRS.get((lower, second[1]))):
-            if entry:
-                self.drop()
+        """A word of the vocabulary, in small letters."""
+        second = _NEXT_WORD.match(self.text, end) if word in FIRST_OF_PAIRS else None
+        if second and (pair := PAIRS.get((word, second[1]))):
             self.add(*pair, start, second.end())
-            return
-        if entry:
-            return
-        if lower in IN_DIGITS:
-            self._in_words(IN_DIGITS[lower], start, end)
-        elif lower in PARTS and self._is_part(lower, end):
-            self._part(PARTS[lower], start, end)
-        elif lower in SCALES:
-            before = self.literal(-1) if self.kinds else None
-            if before:
-                self.add(Kind.SCALE, SCALES[lower], start, end)
-            else:
-                self.add(Kind.NUMBER, Literal(SCALES[lower], 0, True), start, end)
+        elif entry := WORDS.get(word):
+            self.add(*entry, start, end)
+        elif word in IN_DIGITS:
+            self._in_words(IN_DIGITS[word], start, end)
+        elif word in PARTS and self._is_part(word, end):
+            self._part(PARTS[word], start, end)
+        elif word in SCALES and self.kinds and self.literal(-1):
+            self.add(Kind.SCALE, SCALES[word], start, end)
+        elif word in SCALES:
+            self.add(Kind.NUMBER, Literal(SCALES[word], 0, True), start, end)
         elif self.kinds and self.kinds[-1] == Kind.WORDS:
-            self.values[-1] = f"{self.values[-1]} {lower}"
+            self.values[-1] = f"{self.values[-1]} {word}"
             self.ends[-1] = end
         else:
-            self.add(Kind.WORDS, lower, start, end)
+            self.add(Kind.WORDS, word, start, end)
 
     def drop(self) -> None:
         """Takes the last one back."""
@@ -273,7 +273,7 @@ class Tokens:
         after = self.text[end : end + 3]
         is_article = name in ("a", "A", "I") and re.match(r"\s+[A-Za-z\d$]|['’]", after)
         if is_article or re.match(r"-[a-z]{2}", after):  # x-axis
-            self._word(name, start, end)
+            self._word(name.lower(), start, end)
         elif (
             name in ("x", "X")
             and self.kinds

@@ -53,3 +53,4 @@ _ENTRIES: dict[str, tuple[Kind, object]] = {
 WORDS = {word: entry for word, entry in _ENTRIES.items() if " " not in word}
 PAIRS = {tuple(word.split(" ")): entry for word, entry in _ENTRIES.items() if " " in word}
 FIRST_OF_PAIRS = frozenset(words[0] for words in PAIRS)
+SPECIAL = frozenset({*WORDS, *FIRST_OF_PAIRS, *IN_DIGITS, *PARTS, *SCALES})  # words with a meaning of their own
