@@ -5,8 +5,9 @@
     python -m bench.coherence --show wrong        # prints the cases that are told wrongly; also: alarms, planted, flagged
 
 cases    A step was taken out of a version, and readers who did not see what the checks say labelled what that did: damage, harmless,
-         unclear (tests/golden/coherence.jsonl, and cases/coherence.jsonl of SHARED_DATA). Damage is masked where the value stands elsewhere
-         for something else. Flagged is a case in which something dangles that did not before; the version counts as the original.
+         unclear (tests/golden/coherence.jsonl, and cases/coherence.jsonl of SHARED_DATA); disputed where two readers differ. Damage is masked
+         where the value stands elsewhere for something else. Flagged is a case in which a value or a name dangles that did not before (the version
+         counts as the original); numbered parts are counted apart, as a list without its 2 is no matter of labels.
 random   2,000 sentences of real traces, each taken out alone: the share that is flagged.
 halves   A random half of each real trace's sentences: the share of these versions in which something dangles, by source; and of the traces of which
          at most 2 % of the sentences hold an expression ("prose").
@@ -105,9 +106,9 @@ def sentences(thinking: str) -> tuple[str, ...]:
     return tuple(step.text(thinking) for step in split_steps(thinking, "sentence"))
 
 
-def handed_cases() -> Iterator[Case]:
+def handed_cases(with_answers: bool = False) -> Iterator[Case]:
     """Those of SHARED_DATA; one reader's labels."""
-    answers = {text.id: text.response for text in texts()}
+    answers = {text.id: text.response for text in texts()} if with_answers else {}
     for row in _rows(SHARED / "cases" / "coherence.jsonl"):
         at = row["removed"]["at"]
         steps = (*row["steps"][:at], row["removed"]["sentence"], *row["steps"][at:])
@@ -175,6 +176,11 @@ def told(cases: Sequence[Case], flags: Sequence[bool]) -> dict[str, Any]:
     return {"all": counts(pairs)} | {
         version: counts(pair for pair in pairs if pair[0].version == version) for version in versions
     }
+
+
+def is_leap(missed: Iterable[Edge]) -> bool:
+    """Whether a value or a name is used that nothing says."""
+    return any(edge.kind != "part" for edge in missed)
 
 
 def unsupported(cases: Sequence[Case], model: str, cache_folder: str) -> list[bool]:
@@ -399,9 +405,10 @@ def main() -> None:
     parts = options.only or ["cases", "random", "versions", "natural", "planted", "speed"]
     row: dict[str, Any] = {"bench": "coherence"}
     if "cases" in parts:
-        for name, cases in (("handed", list(handed_cases())), ("own", list(own_cases()))):
+        for name, cases in (("handed", list(handed_cases(bool(options.scorer)))), ("own", list(own_cases()))):
             missed = [edges(case) for case in cases]
-            row[name] = told(cases, [bool(one) for one in missed])
+            row[name] = told(cases, [is_leap(one) for one in missed])
+            row[f"{name}, parts alone"] = told(cases, [bool(one) and not is_leap(one) for one in missed])["all"]
             if options.scorer:
                 row[f"{name} by likelihood"] = told(cases, unsupported(cases, options.scorer, options.cache))
             if options.show == "wrong":
@@ -435,7 +442,7 @@ def main() -> None:
 
 def _show_wrong(cases: Sequence[Case], missed: Sequence[Sequence[Edge]]) -> None:
     for case, found in zip(cases, missed, strict=True):
-        if case.label in ("damage", "masked", "harmless") and (case.label != "harmless") != bool(found):
+        if case.label in ("damage", "masked", "harmless") and (case.label != "harmless") != is_leap(found):
             print(
                 json.dumps(
                     {

@@ -181,7 +181,6 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
             total["unsupported"] += not trace.supported
             total["shortfall"] += bool(trace.shortfall)
             total["dangling"] += bool(trace.dangling)
-            total["mended"] += bool(trace.mended)
             for name in EQUATIONS:
                 total[name] += getattr(trace.arithmetic, f"num_{name}")
             total["rewritten"] += sum(bool(d.text) and d.step not in trace.given_back for d in trace.decisions)
@@ -208,7 +207,7 @@ def by_method(traces: Iterable[RecheckedTrace], correct: set[str]) -> dict[str, 
         "shortfall_traces": int(total["shortfall"]),
         "rewrites": int(total["rewritten"]),
         "dangling_share": _share(total["dangling"], total["correct"]),
-        "mended_share": _share(total["mended"], total["correct"]),
+        "mended_share": _share(everywhere["mended"], total["correct"]),
         "equations": {name: int(total[name]) for name in EQUATIONS},
         "mean_support_change_nats_per_token": _share(total["support"], total["with_support"], 4),
         "mean_pruned_support_change_nats_per_token": _share(total["pruned_support"], total["with_pruned_support"], 4),

@@ -31,7 +31,7 @@ TRUE = [
     "multiplying 3 by 4, which gives 12",
     "4! = 24",
 ]
-ROUNDED = ["2 ÷ 3 = 0.67", "80 / 3 = 26.6", "100 / 7 = 14", "4.285 * 7 = 30", "1 / 3 = 0.333..."]
+ROUNDED = ["12 - 2.333 = 9.666", "2 ÷ 3 = 0.67", "80 / 3 = 26.6", "100 / 7 = 14", "4.285 * 7 = 30", "1 / 3 = 0.333..."]
 FALSE = [
     "- 12 × 5 = 62",
     "The model says 51 × 68 = 3528.",
@@ -85,6 +85,7 @@ UNKNOWN = [  # (real traces have all of these): they look false to a parser that
     "3 and 4 * 5 = 23",
     "x(3) + 4 = 9",
     "two plus 3 = 6",
+    "So it is (62.5 /75)*100 = 83.3%.",
     "Is 12 × 5 = 70?",
     "If 12 × 5 = 70, then",
     "In base 6, 5 * 5 = 41.",

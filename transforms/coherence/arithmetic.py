@@ -25,7 +25,7 @@ from transforms.types import Arithmetic
 
 _SOON = 2  # steps
 _LOST_POWER = re.compile(r"(?<![\d.,])(\d{1,3})([23])(?![\d.,]*\d)")
-_OTHER_UNITS = frozenset({Fraction(100), Fraction(1, 100), Fraction(1000), Fraction(1, 1000)})
+_OTHER_UNITS = (Fraction(100), Fraction(1, 100), Fraction(1000), Fraction(1, 1000))
 _CLOSE = Fraction(1, 1000)
 
 
@@ -74,14 +74,15 @@ def _verdict(equation: Equation) -> Verdict:
     left, right = Fraction(equation.left), Fraction(equation.right)
     if left == right:
         return Verdict.TRUE
+    unit = Fraction(1, 10 ** max(equation.places, 0))
     if equation.places >= 0:
-        unit = Fraction(1, 10**equation.places)
         is_cut = bool(left % unit)  # it has more places than the right side shows
         if is_cut and abs(left - right) < unit:
             return Verdict.ROUNDED
         if abs(left - right) <= unit / 2 + max(Fraction(equation.slack), abs(left) * _CLOSE if is_cut else Fraction(0)):
             return Verdict.ROUNDED
-    if not equation.clean or (right and left / right in _OTHER_UNITS):
+    tolerance = unit if equation.places > 0 else Fraction(0)
+    if not equation.clean or any(abs(left - right * factor) <= factor * tolerance for factor in _OTHER_UNITS):
         return Verdict.UNKNOWN
     return Verdict.FALSE
 

@@ -234,11 +234,14 @@ class _Reader(Grammar):
             self._equations.append(Equation(one, other, right.relation, places, clean, slack, start, end))
 
     def _slack(self, side: _Side) -> Value:
-        """Of the value of a side, by how much its rounded decimals may move it. Sums are of exact ones, and so is money."""
+        """Of the value of a side, by how much its rounded decimals may move it. Money is exact, and so are sums of two places."""
         assert isinstance(side.value, int | Fraction)
         leaves = self._leaves[side.low : side.high]
         if any(self._values[token] in ("+", "-") for token in range(side.start, side.end)):
-            return 0
+            return sum(
+                (Fraction(1, 10**leaf.literal.places) for leaf in leaves if leaf.literal.places > _ROUNDED_PLACES),
+                Fraction(0),
+            )
         rounded = [
             leaf for leaf in leaves if leaf.literal.places >= _ROUNDED_PLACES and leaf.value and leaf.unit != "$"
         ]
