@@ -32,7 +32,7 @@ def test_cases_of_real_traces() -> None:
     found = shares(handed_cases())
     assert found["damage"] >= 0.9
     assert found["masked"] >= 0.5
-    assert found["harmless"] <= 0.15  # four of seven are of thin versions, in which other values dangle
+    assert found["harmless"] <= 0.16  # four of eight are of thin versions, in which other values dangle
 
 
 def test_flags_are_counted_by_label_and_version() -> None:

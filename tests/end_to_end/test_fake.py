@@ -110,7 +110,7 @@ def test_pruning_shortened_something_and_the_portfolio_chose_it(run: tuple[Param
     }
     assert any(trace.num_tokens_after < trace.num_tokens_before for trace in of_method["first_correct"])
     statuses = {trace.status for traces in of_method.values() for trace in traces}
-    assert statuses == {"passed", "rolled_back", "gave_up", "original_fails"}
+    assert statuses == {"passed", "mended", "rolled_back", "gave_up", "original_fails"}
     shortest = {trace.id: trace.num_tokens_after for trace in of_method["keep_all"]}
     for trace in (trace for traces in of_method.values() for trace in traces):
         shortest[trace.id] = min(shortest[trace.id], trace.num_tokens_after)

@@ -82,6 +82,7 @@ class _Reader(Grammar):
         """All that the text says."""
         operands: set[int] = set()
         chained: set[int] = set()
+        whole: set[tuple[int, int]] = set()
         token, last = 0, len(self._kinds) - 1
         while token < last:
             sides = self._chain(token) if self._kinds[token] in _STARTS else []
@@ -89,6 +90,7 @@ class _Reader(Grammar):
                 token += 1
                 continue
             for side in sides:
+                whole.add((side.low, side.high))
                 if side.works:
                     operands.update(range(side.low, side.high))
                 if side.relation == "=" and side.low - sides[0].low >= 2:
@@ -98,7 +100,7 @@ class _Reader(Grammar):
                     self._relate(left, right)
             token = sides[-1].end
         values = [leaf.value for leaf in self._leaves]
-        made = [Made(size(value), tuple(values[low:high])) for value, low, high in self._worked]
+        made = [Made(size(value), tuple(values[low:high]), (low, high) in whole) for value, low, high in self._worked]
         ratios = self._ratios()
         may_suppose = bool(_SUPPOSES.search(self._tokens.text))
         mentions = [

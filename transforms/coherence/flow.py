@@ -4,7 +4,7 @@
     "3 × 4 = 12." | "He loses 5." | "12 − 5 = 7."  without the first  →  Edge(step=2, kind="value", what="12", producer=0)
 
 A value dangles in a kept step if the step mentions it, the original had it before, and now neither the question nor a kept step before
-has it, nor does one of these or the step itself write out an expression that comes to it. It does not
+has it, nor does one of these write out an expression that comes to it as a whole, or the step itself one that does anywhere. It does not
 
 - where it is a supposition, a small number, or a term of a chain that is being worked out;
 - where it is only stated, beside two numbers of which it is the sum, difference, product or quotient, or is a part of a number that is taken apart (81 + 45 as 80 + 40 and 1 + 5);
@@ -56,7 +56,7 @@ class _Said:
 
     def add(self, reading: Reading, made: set[Value]) -> None:
         """The next step that stays, and the values that it works out."""
-        self.have |= values_of(reading.mentions) | made
+        self.have |= _said(reading)
         self.worked_out |= made
         for mention in reading.mentions:
             self.units.setdefault(mention.value, set()).add(mention.unit)
@@ -90,7 +90,7 @@ class Flow:
         self._results: dict[Value, list[int]] = {}  # those, and such as use the value itself: 3 × $1 = $3
         for step, reading in enumerate(self._readings):
             made = _derived(reading)
-            for value in values_of(reading.mentions) | made:
+            for value in _said(reading):
                 self._first.setdefault(value, step)
             for value in made:
                 self._producers.setdefault(value, []).append(step)
@@ -250,6 +250,13 @@ def _given(asked: Reading) -> set[Value]:
             found.add(reduced(Fraction(one.value) / 100))
     fractions = {one.value for one in asked.made if isinstance(one.value, Fraction) and len(one.operands) == 2}
     return found | fractions | {one.value for one in asked.made if len(one.operands) == 2 and one.operands[1] == _DOZEN}
+
+
+def _said(reading: Reading) -> set[Value]:
+    """What a step gives to later ones: its numbers, and what its expressions come to as a whole, said or not: "15 times 3." """
+    return values_of(reading.mentions) | {
+        one.value for one in reading.made if one.whole and all(size(operand) != one.value for operand in one.operands)
+    }
 
 
 def _derived(reading: Reading) -> set[Value]:

@@ -29,10 +29,11 @@ class Mention(NamedTuple):
 
 
 class Made(NamedTuple):
-    """An expression that is written out: its value, and the numbers in it."""
+    """An expression that is written out: its value, and the numbers in it. `whole` is not part of a larger one: 8 × 7 of 8 × 7 / 2 is."""
 
     value: Value
     operands: tuple[Value, ...]
+    whole: bool
 
 
 class Equation(NamedTuple):
