@@ -126,7 +126,7 @@ def handed_cases(with_answers: bool = False) -> Iterator[Case]:
 
 
 def own_cases() -> Iterator[Case]:
-    """Those of tests/golden, which two readers labelled; of real traces they hold no text, and only where SHARED_DATA is they count."""
+    """Those of tests/golden, labelled by readers; of real traces they hold no text, and only where SHARED_DATA is they count."""
     shared = {text.id: text for text in texts()} if SHARED.exists() else {}
     own: dict[str, dict[str, Any]] = {}
     for row in _rows(GOLDEN):
@@ -416,8 +416,6 @@ def main() -> None:
     if "random" in parts:
         row["random"], removals = random_removals()
         row["halves"] = halves()
-    if "versions" in parts:
-        row["versions"] = versions()
         if options.show == "flagged":
             for text, at, missed in removals:
                 if missed:
@@ -431,6 +429,8 @@ def main() -> None:
                             }
                         )
                     )
+    if "versions" in parts:
+        row["versions"] = versions()
     if "natural" in parts:
         row["natural"] = natural(options.show == "alarms")
     if "planted" in parts:

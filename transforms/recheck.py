@@ -241,13 +241,14 @@ def _settled(
     while high - low > 1 and num_checks <= math.floor(math.log2(len(trace.steps))):
         between = best is not None or original_holds
         middle = (low + high) // 2 if between else min(max(1, 2 * low), high - 1)
-        back = completed(_steps([needed, *groups[:middle]]))
+        tried = _steps(groups[:middle])
+        back = completed(_steps([needed, tried]))
         found = yield from _looked_at(trace, back, measured, config, judging)
         num_checks += 1
         if found.reason:
             low = middle
         else:
-            high, best = middle, (found, back, tuple(step for step in back if step not in _steps(groups[:middle])))
+            high, best = middle, (found, back, tuple(step for step in back if step not in tried))
     if best is None:
         return Settled("gave_up", first.reason, _steps([*groups, needed]), measured.before, math.nan, num_checks)
     check, given, for_others = best

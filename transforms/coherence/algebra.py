@@ -70,7 +70,7 @@ def parts(sign: str, left: Term, right: Term, result: Linear) -> list[Value]:
 
 
 def size(value: Value) -> Value:
-    """Without its sign."""
+    """Without its sign: abs(), whose type mypy loses over the union."""
     return -value if value < 0 else value
 
 

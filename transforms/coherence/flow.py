@@ -254,14 +254,12 @@ def _given(asked: Reading) -> set[Value]:
 
 def _said(reading: Reading) -> set[Value]:
     """What a step gives to later ones: its numbers, and what its expressions come to as a whole, said or not: "15 times 3." """
-    return values_of(reading.mentions) | {
-        one.value for one in reading.made if one.whole and all(size(operand) != one.value for operand in one.operands)
-    }
+    return values_of(reading.mentions) | {one.value for one in reading.made if one.whole and one.is_new}
 
 
 def _derived(reading: Reading) -> set[Value]:
     """What a step works out: 50 − 25 = 25 does not work out the 25 that it uses."""
-    return {one.value for one in reading.made if all(abs(operand) != one.value for operand in one.operands)}
+    return {one.value for one in reading.made if one.is_new}
 
 
 def _stands_for(mention: Mention, values: Collection[Value]) -> bool:

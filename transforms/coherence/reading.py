@@ -35,6 +35,11 @@ class Made(NamedTuple):
     operands: tuple[Value, ...]
     whole: bool
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the value is none of the numbers that it is made of."""
+        return all(abs(operand) != self.value for operand in self.operands)
+
 
 class Equation(NamedTuple):
     """Two sides, and the characters that they stand in. `places` are the decimal places of a right side that is one number, else −1.

@@ -124,7 +124,7 @@ class Tokens:
         return str(self.values[token - 1]).rsplit(" ", count)[-count:]
 
     def _cut(self) -> None:
-        kinds, values, ends = self.kinds, self.values, self.ends
+        ends = self.ends
         for found in _TOKEN.finditer(self.text):
             group = found.lastgroup
             if group == "space":
@@ -136,11 +136,8 @@ class Tokens:
                 word = found[group].lower()
                 if word in SPECIAL:
                     self._word(word, start, end)
-                elif kinds and kinds[-1] == Kind.WORDS:
-                    values[-1] = f"{values[-1]} {word}"
-                    ends[-1] = end
                 else:
-                    self.add(Kind.WORDS, word, start, end)
+                    self._plain_word(word, start, end)
             elif group in ("number", "suffix"):
                 self._number(found["number"], found["suffix"] or "", found.start())
             elif group == "name":
@@ -219,11 +216,16 @@ class Tokens:
             self._in_words(IN_DIGITS[word], start, end)
         elif word in PARTS and self._is_part(word, end):
             self._part(PARTS[word], start, end)
-        elif word in SCALES and self.kinds and self.literal(-1):
+        elif word in SCALES and self.literal(-1):
             self.add(Kind.SCALE, SCALES[word], start, end)
         elif word in SCALES:
             self.add(Kind.NUMBER, Literal(SCALES[word], 0, True), start, end)
-        elif self.kinds and self.kinds[-1] == Kind.WORDS:
+        else:
+            self._plain_word(word, start, end)
+
+    def _plain_word(self, word: str, start: int, end: int) -> None:
+        """Words that follow each other are one token."""
+        if self.kinds and self.kinds[-1] == Kind.WORDS:
             self.values[-1] = f"{self.values[-1]} {word}"
             self.ends[-1] = end
         else:
@@ -236,20 +238,20 @@ class Tokens:
 
     def _is_part(self, word: str, end: int) -> bool:
         """Whether "third" is 1/3: not in "the third book"."""
-        if word == "half" or self._before_hyphen() is not None or (self.kinds and self.literal(-1)):
+        if word == "half" or self._before_hyphen() is not None or self.literal(-1):
             return True
         second = _NEXT_WORD.match(self.text, end)
         return second is not None and second[1] in ("of", "as")
 
     def _before_hyphen(self) -> Literal | None:
-        return self.literal(-2) if len(self.kinds) >= 2 and self._follows("-") else None
+        return self.literal(-2) if self._follows("-") else None
 
     def _part(self, under: int, start: int, end: int) -> None:
         """Two-thirds, a third."""
         over = self._before_hyphen()
         if over:
             self.drop()
-        over = over or (self.literal(-1) if self.kinds else None)
+        over = over or self.literal(-1)
         if over and isinstance(over.value, int) and 0 < over.value < 100:
             start = self.starts[-1]
             self.drop()
@@ -260,7 +262,7 @@ class Tokens:
     def _in_words(self, value: int, start: int, end: int) -> None:
         """Twenty-five is one number."""
         hyphened = self._before_hyphen()
-        tens = hyphened or (self.literal(-1) if self.kinds else None)
+        tens = hyphened or self.literal(-1)
         if value < 10 and tens and tens.in_words and tens.value in range(20, 100, 10):
             for _ in range(2 if hyphened else 1):
                 start = self.starts[-1]
@@ -274,13 +276,7 @@ class Tokens:
         is_article = name in ("a", "A", "I") and re.match(r"\s+[A-Za-z\d$]|['’]", after)
         if is_article or re.match(r"-[a-z]{2}", after):  # x-axis
             self._word(name.lower(), start, end)
-        elif (
-            name in ("x", "X")
-            and self.kinds
-            and self.literal(-1)
-            and re.match(r"\s\$?\d", after)
-            and self.text[start - 1] == " "
-        ):
+        elif name in ("x", "X") and self.literal(-1) and re.match(r"\s\$?\d", after) and self.text[start - 1] == " ":
             self.add(Kind.SIGN, "*", start, end)
         else:
             self.add(Kind.NAME, name, start, end)
