@@ -54,9 +54,9 @@ class _Said:
         self.worked_out: set[Value] = set()
         self.lately: deque[Reading] = deque(maxlen=_SHORT_MEMORY)
 
-    def add(self, reading: Reading, made: set[Value]) -> None:
-        """The next step that stays, and the values that it works out."""
-        self.have |= _said(reading)
+    def add(self, reading: Reading, said: set[Value], made: set[Value]) -> None:
+        """The next step that stays, the values that it gives to later ones, and those that it works out."""
+        self.have |= said
         self.worked_out |= made
         for mention in reading.mentions:
             self.units.setdefault(mention.value, set()).add(mention.unit)
@@ -88,9 +88,10 @@ class Flow:
         self._first_set: dict[str, int] = {}
         self._producers: dict[Value, list[int]] = {}  # the steps that work a value out
         self._results: dict[Value, list[int]] = {}  # those, and such as use the value itself: 3 × $1 = $3
-        for step, reading in enumerate(self._readings):
-            made = _derived(reading)
-            for value in _said(reading):
+        self._derived = [_derived(reading) for reading in self._readings]
+        self._said = [_said(reading, made) for reading, made in zip(self._readings, self._derived, strict=True)]
+        for step, (reading, said, made) in enumerate(zip(self._readings, self._said, self._derived, strict=True)):
+            for value in said:
                 self._first.setdefault(value, step)
             for value in made:
                 self._producers.setdefault(value, []).append(step)
@@ -120,8 +121,11 @@ class Flow:
         for step, text in enumerate(stays):
             if text is None:
                 continue
-            reading = self.reading(step, text)
-            made = _derived(reading) if reading.made else set()
+            reading, values, made = self._readings[step], self._said[step], self._derived[step]
+            if step in rewritten:
+                reading = self._read(text, self._is_code[step], {})
+                made = _derived(reading)
+                values = _said(reading, made)
             for mention in reading.mentions:
                 missed = (
                     self._is_masked(mention, step, made, said, gone)
@@ -132,7 +136,7 @@ class Flow:
                     yield Edge(step, "value", str(mention.value), self._producer(mention, step, gone))
                     said.worked_out.add(mention.value)  # once is enough
                     said.have.add(mention.value)
-            said.add(reading, made)
+            said.add(reading, values, made)
 
     def _dangles(self, mention: Mention, step: int, reading: Reading, made: set[Value], said: _Said) -> bool:
         value, have = mention.value, said.have
@@ -153,7 +157,7 @@ class Flow:
             value, [one for one in beside if one.value in have or one.value in made]
         ):
             return False
-        is_worked_out = _stands_for(mention, _derived(self._readings[first]))
+        is_worked_out = _stands_for(mention, self._derived[first])
         if first >= step:
             return is_worked_out  # in the step before it was rewritten, or in one that it was merged with
         if mention.operand and (
@@ -252,9 +256,10 @@ def _given(asked: Reading) -> set[Value]:
     return found | fractions | {one.value for one in asked.made if len(one.operands) == 2 and one.operands[1] == _DOZEN}
 
 
-def _said(reading: Reading) -> set[Value]:
+def _said(reading: Reading, derived: set[Value]) -> set[Value]:
     """What a step gives to later ones: its numbers, and what its expressions come to as a whole, said or not: "15 times 3." """
-    return values_of(reading.mentions) | {one.value for one in reading.made if one.whole and one.is_new}
+    values = values_of(reading.mentions)
+    return values | {one.value for one in reading.made if one.whole and one.value in derived} if derived else values
 
 
 def _derived(reading: Reading) -> set[Value]:

@@ -282,7 +282,7 @@ class Grammar:
 
     # What stands between
 
-    def _past_unit(self, token: int, *kinds: Kind) -> int:
+    def _past_unit(self, token: int, *kinds: str) -> int:
         """Behind the unit or the gloss of a number, if a sign or a relation follows: 10 mph × 3, 80 (Monday) + 12."""
         if self._kinds[token] not in _BETWEEN:
             return token

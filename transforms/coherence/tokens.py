@@ -39,8 +39,8 @@ class Literal(NamedTuple):
 
 _TOKEN = re.compile(
     r"""
-    (?: (?P<root> \\?sqrt(?![a-zA-Z]) | √ )
-      | (?P<word> [A-Za-z]{2,}(?:['’][A-Za-z]+)? )
+    (?: (?P<root> \\sqrt(?![a-zA-Z]) | √ )
+      | (?P<words> [A-Za-z]{2,}(?:['’][A-Za-z]+)? (?:[ ][A-Za-z]{2,}(?:['’][A-Za-z]+)?)* )
       | (?P<label> (?<=\d)\\(?:text|mathrm)\s?\{\s?[A-Z][A-Za-z]*\s?\} )
       | (?P<mark> ^[ \t]*(?:[-–*•>#]{1,6}[ \t]+){0,3}(?:\(?\d{1,2}[.)](?=\s|\*|$)|(?<=[-–*•][ \t])) )
       | (?P<clock> (?<![\d:])\d{1,2}:\d\d(?::\d\d)?(?![\d:]) )
@@ -87,6 +87,7 @@ _VULGAR = dict(
         strict=True,
     )
 )
+_BETWEEN_DIGITS = re.compile(r"[,{}\\!]")
 _MAX_DIGITS = 40
 
 
@@ -95,14 +96,14 @@ class Tokens:
 
     def __init__(self, text: str):
         self.text = text
-        self.kinds: list[Kind] = []
+        self.kinds: list[str] = []
         self.values: list[object] = []
         self.starts: list[int] = []
         self.ends: list[int] = []
         self._cut()
         self.add(Kind.BREAK, "", len(text), len(text))
 
-    def add(self, kind: Kind, value: object, start: int, end: int) -> None:
+    def add(self, kind: str, value: object, start: int, end: int) -> None:
         """Puts one behind the others."""
         self.kinds.append(kind)
         self.values.append(value)
@@ -124,20 +125,15 @@ class Tokens:
         return str(self.values[token - 1]).rsplit(" ", count)[-count:]
 
     def _cut(self) -> None:
-        ends = self.ends
         for found in _TOKEN.finditer(self.text):
             group = found.lastgroup
             if group == "space":
                 continue
             start, end = found.span(group)  # type: ignore[arg-type]
-            if ends and start < ends[-1]:
+            if group == "words":
+                self._words(found[group].lower(), start)
+            elif self._is_read(start):
                 continue
-            if group == "word":
-                word = found[group].lower()
-                if word in SPECIAL:
-                    self._word(word, start, end)
-                else:
-                    self._plain_word(word, start, end)
             elif group in ("number", "suffix"):
                 self._number(found["number"], found["suffix"] or "", found.start())
             elif group == "name":
@@ -145,7 +141,7 @@ class Tokens:
             else:
                 self.add(*self._plain(str(group), found[group], end), start, end)  # type: ignore[index]
 
-    def _plain(self, group: str, said: str, end: int) -> tuple[Kind, object]:
+    def _plain(self, group: str, said: str, end: int) -> tuple[str, object]:
         if group == "sign":
             return Kind.SIGN, _SIGNS.get(said, said)
         if group == "relation":
@@ -169,7 +165,7 @@ class Tokens:
             return Kind.POWER, 2 if said == "²" else 3
         if said == "!" and self._is_factorial(end):
             return Kind.FACTORIAL, ""
-        return (Kind.BREAK if said == "!" else Kind[group.upper()]), said
+        return (Kind.BREAK if said == "!" else group), said
 
     def _is_factorial(self, end: int) -> bool:
         follows = bool(self.kinds) and self.ends[-1] == end - 1 and self.kinds[-1] in (Kind.NUMBER, Kind.CLOSE)
@@ -183,7 +179,9 @@ class Tokens:
         if len(digits) > _MAX_DIGITS or is_ordinal or self._is_counted(start):
             self.add(Kind.OTHER, "", start, whole_end)
             return
-        whole, _, decimals = re.sub(r"[,{}\\!]", "", digits).partition(".")
+        if not digits.isdecimal():
+            digits = _BETWEEN_DIGITS.sub("", digits)
+        whole, _, decimals = digits.partition(".")
         value: Value = int(whole or 0)
         if decimals:
             value = reduced(Fraction(int(whole + decimals), 10 ** len(decimals)))
@@ -204,6 +202,21 @@ class Tokens:
             return True
         last = self.last_words(len(self.kinds), 1)
         return bool(last) and (last[0] in COUNTED or last[0].rstrip("s") in COUNTED)
+
+    def _words(self, said: str, start: int) -> None:
+        """Words with a space between, in small letters."""
+        words = said.split(" ")
+        if SPECIAL.isdisjoint(words) and not self._is_read(start):
+            self._plain_word(said, start, start + len(said))
+            return
+        for word in words:
+            if not self._is_read(start):
+                (self._word if word in SPECIAL else self._plain_word)(word, start, start + len(word))
+            start += len(word) + 1
+
+    def _is_read(self, start: int) -> bool:
+        """Whether what begins here was taken together with what stands before it."""
+        return bool(self.ends) and start < self.ends[-1]
 
     def _word(self, word: str, start: int, end: int) -> None:
         """A word of the vocabulary, in small letters."""
