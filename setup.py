@@ -58,8 +58,8 @@ setup(
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["pipeline*", "transforms*"]),
     package_data={
-        "pipeline": ["templates/*.html"],
-        "transforms": ["coherence/words.toml", "cues.toml", "prompts/*.txt"],
+        "pipeline": ["report/templates/*.html"],
+        "transforms": ["coherence/words.toml", "prompts/*.txt", "text/cues.toml"],
     },
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -23,11 +23,11 @@ from typing import Any
 
 from bench.methods import Asker
 from transforms.annotate import QUESTIONS, Config, degenerate, dialogue
+from transforms.answers.thinking import Parts, split_thinking
+from transforms.core.records import Annotations, Problem, SegmentedTrace
 from transforms.inference.dialogue import conversation
-from transforms.inference.engine import Completion, GenerateRequest, Model, TransformersModel, VllmModel
+from transforms.inference.requests import Completion, GenerateRequest, Model, TransformersModel, VllmModel
 from transforms.segment import split_steps
-from transforms.traces import Parts, split_thinking
-from transforms.types import Annotations, Problem, SegmentedTrace
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "actions.jsonl"
@@ -110,7 +110,7 @@ def main() -> None:
 
 def _opinions(talk: dict[str, Any], trace: SegmentedTrace, exchanges: list[Any]) -> Any:
     """Without asking for the rewrites: they are taken as not answered."""
-    from transforms.inference.engine import Exchange, Failure
+    from transforms.inference.requests import Exchange, Failure
 
     (further,) = talk["again"]([trace], [exchanges])
     (found,) = talk["map"](

@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from transforms.core.records import Message
 from transforms.inference.cache import Cache
-from transforms.inference.engine import Completion, GenerateRequest, Sampling, VllmModel
-from transforms.inference.handler import EngineHandler, LazyEngine
-from transforms.shards import Batch, Shard
-from transforms.types import Message
+from transforms.inference.requests import Completion, GenerateRequest, Sampling, VllmModel
+from transforms.shards.asking import EngineHandler, LazyEngine
+from transforms.shards.mapping import Batch, Shard
 
 MAX_TOKENS = 96
 

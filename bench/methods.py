@@ -33,11 +33,14 @@ from typing import Any, NamedTuple
 
 from scipy.stats import binomtest
 
-from transforms import annotate, models, recheck, verify
-from transforms.folders import read_rows
+from transforms import annotate, recheck
+from transforms import judging as verify
+from transforms.answers.thinking import Parts, split_thinking
+from transforms.core.records import Outcome, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, TraceScores
+from transforms.inference import weights as models
 from transforms.inference.cache import Cache
 from transforms.inference.dialogue import conversation
-from transforms.inference.engine import (
+from transforms.inference.requests import (
     Completion,
     Exchange,
     GenerateRequest,
@@ -47,19 +50,18 @@ from transforms.inference.engine import (
     TransformersModel,
     VllmModel,
 )
-from transforms.inference.handler import EngineHandler
-from transforms.joining import staying
+from transforms.judging import judge_response
 from transforms.pruning import METHODS, dialogue, needs, prune
-from transforms.pruning.base import PruneInput
+from transforms.pruning.budget import PruneInput
 from transforms.recheck import derivation
 from transforms.score import Config as ScoreConfig
 from transforms.score import requests as score_requests
 from transforms.score import score
 from transforms.segment import split_steps
-from transforms.shards import Batch, Shard
-from transforms.traces import Parts, split_thinking
-from transforms.types import Outcome, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, TraceScores
-from transforms.verify import judge_response
+from transforms.shards.asking import EngineHandler
+from transforms.shards.mapping import Batch, Shard
+from transforms.steps.joining import staying
+from transforms.storage.folders import read_rows
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 INSTRUCTION = "Reason step by step, and put the final answer within \\boxed{}."

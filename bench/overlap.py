@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from transforms.overlap import Index
+from transforms.text.overlap import Index
 
 BENCHMARKS = ("gsm8k_test", "math500", "humaneval", "mbpp")
 FOLDER = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "problems"

@@ -20,9 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transforms.types import CodeTests, Outcome
-from transforms.verify.code import judge_code
-from transforms.verify.sandbox import Limits
+from transforms.core.records import CodeTests, Outcome
+from transforms.judging.programs import judge_code
+from transforms.sandbox.bubblewrap import Limits
 
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 WORKERS = 2

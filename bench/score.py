@@ -30,7 +30,7 @@ from typing import Any
 
 import torch
 
-from transforms.inference.engine import TokenScores, TransformersModel, turn
+from transforms.inference.requests import TokenScores, TransformersModel, turn
 from transforms.inference.transformers import TransformersEngine
 from transforms.score import first_visible
 from transforms.segment import split_steps

@@ -15,11 +15,11 @@ from functools import partial
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from transforms import schema
-from transforms.folders import StageFolder, read_part
+from transforms.core import schema
+from transforms.core.records import Problem, SegmentedTrace, Trace
 from transforms.segment import Config, segment
-from transforms.shards import Job, MapShards, Shard, map_rows
-from transforms.types import Problem, SegmentedTrace, Trace
+from transforms.shards.mapping import Job, MapShards, Shard, map_rows
+from transforms.storage.folders import StageFolder, read_part
 
 PARTS, ROWS = 40, 500
 PARAGRAPH = "Let me add the two numbers and look at what comes out: 12 + 30 = 42, and so on.\n\n"

@@ -21,9 +21,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from transforms.types import Outcome, Problem
-from transforms.verify import Config, judge_responses, judge_within
-from transforms.verify.extract import plain
+from transforms.answers.extract import plain
+from transforms.core.records import Outcome, Problem
+from transforms.judging import Config, judge_responses, judge_within
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PROBLEMS = ("math500", "gsm8k_test", "gsm8k_train")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from transforms.errors import ConfigError, UserError
+from transforms.core.errors import ConfigError, UserError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 HELP = {
@@ -79,12 +79,12 @@ def _run(
     force: bool,
     methods: list[str] | None = None,
 ) -> None:
-    from pipeline.config import load
+    from pipeline.params import load
     from pipeline.paths import Paths
     from pipeline.plans import Context
     from pipeline.rounds import of_round
-    from pipeline.stages import run_stage
-    from transforms import storage
+    from pipeline.run import run_stage
+    from transforms.storage import files as storage
 
     loaded = load(params, override)
     if not data:
@@ -136,7 +136,7 @@ for stage_name in HELP:
 @app.command(help="Check the parameter file, as `make repro` does before it starts.")
 def check(params: ParamsFile = "params.yaml", override: Override = None) -> None:
     """Exit code 2 and one line if something is wrong or missing."""
-    from pipeline.config import check_complete
+    from pipeline.params import check_complete
 
     found = check_complete(params, override)
     print(f"{params}: complete and right; prune.methods: {', '.join(found.prune.methods)}")
@@ -145,17 +145,17 @@ def check(params: ParamsFile = "params.yaml", override: Override = None) -> None
 @app.command(help="Show what is done, unfinished and dropped, and what it took.")
 def status(params: ParamsFile = "params.yaml", override: Override = None, data: Data = "data") -> None:
     """A table of all stages."""
-    from pipeline.config import load
+    from pipeline.commands.status import show
+    from pipeline.params import load
     from pipeline.paths import Paths
-    from pipeline.status import show
 
     loaded = load(params, override)
     show(loaded, Paths(data, loaded.base.round))
 
 
 def _complete_id(context: typer.Context, incomplete: str) -> list[str]:
+    from pipeline.commands.show import ids
     from pipeline.paths import Paths
-    from pipeline.show import ids
 
     return ids(Paths(context.params.get("data") or "data").folder("steps"), incomplete)
 
@@ -183,9 +183,9 @@ def show(
     data: Data = "data",
 ) -> None:
     """−: deleted, ≈: rewritten, +: given back by the re-check."""
-    from pipeline.config import load
+    from pipeline.commands.show import show as print_trace
+    from pipeline.params import load
     from pipeline.paths import Paths
-    from pipeline.show import show as print_trace
 
     loaded = load(params, override)
     if method:
@@ -200,7 +200,7 @@ OfModel = Annotated[str, typer.Option("--model", help="Only this model's, as par
 
 def _cache(data: str) -> Any:
     from pipeline.paths import Paths
-    from transforms import storage
+    from transforms.storage import files as storage
 
     storage.check(data)
     return Paths(data)
@@ -209,7 +209,7 @@ def _cache(data: str) -> Any:
 @answers.command("stats", help="Count answers, tokens, cut and empty ones, and failures, by model.")
 def cache_stats(data: Data = "data") -> None:
     """A table."""
-    from pipeline import cache
+    from pipeline.commands import cache
 
     cache.show(_cache(data))
 
@@ -219,13 +219,13 @@ def cache_stats(data: Data = "data") -> None:
 )
 def cache_verify(data: Data = "data") -> int:
     """A line for each damaged entry."""
-    from pipeline import cache
+    from pipeline.commands import cache
 
     return 1 if cache.verify(_cache(data)) else 0
 
 
 def _complete_kind(incomplete: str) -> list[str]:
-    from pipeline.cache import KINDS
+    from pipeline.commands.cache import KINDS
 
     return [name for name in KINDS if name.startswith(incomplete)]
 
@@ -247,7 +247,7 @@ def cache_prune(
     data: Data = "data",
 ) -> None:
     """What is deleted is asked again when it is wanted."""
-    from pipeline import cache
+    from pipeline.commands import cache
 
     if not (kind or model or older_than_days is not None):
         raise ConfigError("cache prune: say what to delete: --kind, --model or --older-than-days")
@@ -266,7 +266,7 @@ def cache_export(
     data: Data = "data",
 ) -> None:
     """One line an answer."""
-    from pipeline import cache
+    from pipeline.commands import cache
 
     cache.export(_cache(data), target, model)
 

@@ -10,15 +10,15 @@ from functools import cache
 from pathlib import Path
 
 import pipeline
-from pipeline.config import ASKING
-from transforms.folders import fingerprint
+from pipeline.params import ASKING
 from transforms.pruning import METHODS
+from transforms.storage.folders import fingerprint
 
 ROOT = Path(pipeline.__file__).parent.parent
 PROMPTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("transforms/prompts/*.txt"))
 DATA = {
     "transforms/coherence/vocabulary.py": ["transforms/coherence/words.toml"],
-    "transforms/discourse.py": ["transforms/cues.toml"],
+    "transforms/text/discourse.py": ["transforms/text/cues.toml"],
     "transforms/prompts/__init__.py": PROMPTS,
 }  # files that a module reads
 
@@ -31,13 +31,13 @@ def code_version(stage: str, method: str = "") -> str:
 
 def modules(stage: str, method: str = "") -> list[str]:
     """Paths of the stage's modules below the root, sorted; of the pruning methods only `method`'s."""
-    others = {f"transforms/pruning/{name}.py" for name in METHODS} - {f"transforms/pruning/{method}.py"}
+    others = {f"transforms/pruning/methods/{name}.py" for name in METHODS} - {f"transforms/pruning/methods/{method}.py"}
     asks = stage == "prune" and hasattr(METHODS.get(method), "dialogue")
     name = "transforms.pruning" if stage == "prune" else f"transforms.{stage}"
-    waiting = [_file(f"{name}.stage") or _file(name)]
-    waiting += [f"transforms/pruning/{method}.py"] if stage == "prune" else []
-    waiting += [_file("transforms.inference.handler")] if stage in (*ASKING, "segment") or asks else []
-    waiting += [_file("transforms.imports")] if stage == "generate" else []
+    waiting = [_file(name)]
+    waiting += [f"transforms/pruning/methods/{method}.py"] if stage == "prune" else []
+    waiting += [_file("transforms.shards.asking")] if stage in (*ASKING, "segment") or asks else []
+    waiting += [_file("transforms.import_traces")] if stage == "generate" else []
     found: set[str] = set()
     while waiting:
         name = waiting.pop()

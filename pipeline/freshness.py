@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.paths import FOLDERS, Paths
-from transforms.errors import InputError
-from transforms.folders import StageFolder, is_changed
+from transforms.core.errors import InputError
+from transforms.storage.folders import StageFolder, is_changed
 
 _NEEDS = "what the methods need"  # of scores or opinions, by prune.methods and their options
 _ORDER = list(FOLDERS.values())

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from transforms.configuration import Config
-from transforms.errors import ConfigError
+from transforms.core.config import Config
+from transforms.core.errors import ConfigError
 
 MISSING = "(default)"
 

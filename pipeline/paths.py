@@ -6,9 +6,9 @@ import os
 import re
 from dataclasses import dataclass
 
-from transforms import storage
-from transforms.errors import ConfigError
-from transforms.folders import StageFolder
+from transforms.core.errors import ConfigError
+from transforms.storage import files as storage
+from transforms.storage.folders import StageFolder
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,14 @@ from typing import Any
 import apache_beam as beam
 
 from pipeline import runner
-from pipeline.config import Params, section
 from pipeline.freshness import refuse_stale
+from pipeline.params import Params, section
 from pipeline.paths import FOLDERS, Paths
-from transforms import annotate, emit, filter, folders, generate, imports, ingest, recheck, score, segment, sources
-from transforms.errors import InputError
-from transforms.folders import lineage
-from transforms.inference.dialogue import conversation
-from transforms.pruning import METHODS, dialogue, needs, prune
-from transforms.pruning.base import PruneInput
-from transforms.shards import Job, Shard, read_parts
-from transforms.types import (
+from transforms import annotate, emit, filter, generate, ingest, recheck, score, segment, sources
+from transforms import import_traces as imports
+from transforms import verify as judging
+from transforms.core.errors import InputError
+from transforms.core.records import (
     Annotations,
     Example,
     KeptTrace,
@@ -35,7 +32,12 @@ from transforms.types import (
     TraceScores,
     Verdict,
 )
-from transforms.verify import stage as judging
+from transforms.inference.dialogue import conversation
+from transforms.pruning import METHODS, dialogue, needs, prune
+from transforms.pruning.budget import PruneInput
+from transforms.shards.mapping import Job, Shard, read_parts
+from transforms.storage import folders
+from transforms.storage.folders import lineage
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 
-from pipeline.config import Params
+from pipeline.params import Params
 from pipeline.paths import Paths
-from transforms.errors import InputError
-from transforms.inference.engine import has_weights
+from transforms.core.errors import InputError
+from transforms.inference.requests import has_weights
 
 
 def of_round(params: Params, paths: Paths) -> Params:

@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners import PipelineRunner, create_runner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from transforms.errors import ConfigError, unmark
+from transforms.core.errors import ConfigError, unmark
 
 # What this pipeline sets itself.
 OURS = {

@@ -16,9 +16,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import settings
 
 from pipeline.__main__ import main
-from transforms.inference.engine import Exchange, GenerateRequest, Response, Sampling, TokenScores
+from transforms.core.records import Arithmetic, Decision, Problem, RecheckedTrace, SegmentedTrace, Step
+from transforms.inference.requests import Exchange, GenerateRequest, Response, Sampling, TokenScores
 from transforms.segment import split_steps
-from transforms.types import Arithmetic, Decision, Problem, RecheckedTrace, SegmentedTrace, Step
 
 REPO = Path(__file__).parent.parent
 settings.register_profile("patient", deadline=None)  # other work on the machine is no failure

@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.breakdown import degenerate_opinions, opinions
+from pipeline.report.breakdown import degenerate_opinions, opinions
 from tests.conftest import segmented
 from transforms.annotate import QUESTIONS, Config, degenerate, dialogue, not_asked, to_rewrite, windows
-from transforms.inference.engine import (
+from transforms.core.records import Annotations, Drop, Opinion, SegmentedTrace, Step
+from transforms.inference.fake import FakeEngine
+from transforms.inference.requests import (
     Completion,
     Exchange,
     Failure,
@@ -25,9 +27,7 @@ from transforms.inference.engine import (
     ScoreRequest,
     TokenScores,
 )
-from transforms.inference.fake import FakeEngine
 from transforms.inference.structured import checked
-from transforms.types import Annotations, Drop, Opinion, SegmentedTrace, Step
 
 TEXT = "\n\n".join(f"step number {number} says $x_{number}$" for number in range(1, 11))
 SMALL = Config(window_steps=4, overlap_steps=2)

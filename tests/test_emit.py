@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import problem
+from transforms.core.records import KeptTrace, Message
 from transforms.emit import emit, split_of
-from transforms.types import KeptTrace, Message
 
 
 def kept(problem_id: str = "p") -> KeptTrace:

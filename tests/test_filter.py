@@ -15,13 +15,25 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.conftest import collect, problem, rechecked
-from transforms import filter, schema
-from transforms.choice import Chosen, Config, Decision, Rejected, Rule, Version, choose, last_places, place, within
-from transforms.difficulty import band_name, band_of, quotas
-from transforms.duplicates import shingles, similarity, sketch
-from transforms.folders import StageFolder, read_part, read_rows
-from transforms.shards import Job, MapShards, Shard
-from transforms.types import Arithmetic, Drop, KeptTrace, RecheckedTrace, Trace, Verdict
+from transforms import filter
+from transforms.core import schema
+from transforms.core.records import Arithmetic, Drop, KeptTrace, RecheckedTrace, Trace, Verdict
+from transforms.selection.difficulty import band_name, band_of, quotas
+from transforms.selection.sketches import shingles, similarity, sketch
+from transforms.selection.versions import (
+    Chosen,
+    Config,
+    Decision,
+    Rejected,
+    Rule,
+    Version,
+    choose,
+    last_places,
+    place,
+    within,
+)
+from transforms.shards.mapping import Job, MapShards, Shard
+from transforms.storage.folders import StageFolder, read_part, read_rows
 
 METHODS = ("keep_all", "first_correct", "third")
 OUTCOMES = ["correct", "incorrect", "undecided"]

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import load
+from pipeline.params import load
 from pipeline.paths import Paths
 from pipeline.plans import Context
-from pipeline.stages import run_stage
+from pipeline.run import run_stage
 from tests.conftest import problem
-from transforms.folders import StageFolder, read_rows
+from transforms.core.records import Drop, Problem, Trace
 from transforms.generate import Config, ask_again, num_samples, requests, traces
-from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, Response, Sampling
+from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Response, Sampling
 from transforms.inference.structured import checked, in_prompt, without_fence
-from transforms.types import Drop, Problem, Trace
-from transforms.verify import Config as Verify
+from transforms.judging import Config as Verify
+from transforms.storage.folders import StageFolder, read_rows
 
 PROBLEM = problem("5")
 RIGHT = Completion("2 + 3 = 5.\n\nSo it is \\boxed{5}.", "stop", 9, 12)

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import FAKE_PARAMS, collect, problem, shared
 from transforms import sources
-from transforms.errors import ConfigError, InputError, unmark
-from transforms.folders import read_part
+from transforms.core.errors import ConfigError, InputError, unmark
+from transforms.core.records import CodeTests, Drop, Problem, with_instruction
 from transforms.ingest import Config, MarkRepeats, pack, read_problems
-from transforms.shards import Job, outcomes
+from transforms.shards.mapping import Job, outcomes
 from transforms.sources import Jsonl, Slice
-from transforms.types import CodeTests, Drop, Problem, with_instruction
+from transforms.storage.folders import read_part
 
 ROWS = [{"question": f"What is {n} + 1?", "answer": n + 1} for n in range(7)]
 

@@ -13,8 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.code import code_version, imports, modules
-from pipeline.config import SECTIONS, load
-from pipeline.stages import STAGES
+from pipeline.params import SECTIONS, load
+from pipeline.run import STAGES
 from tests.conftest import REPO
 from transforms.pruning import METHODS
 
@@ -22,18 +22,10 @@ MODULES = sorted(path for package in ("pipeline", "transforms") for path in (REP
 DVC: dict[str, Any] = YAML(typ="safe").load((REPO / "dvc.yaml").read_text())
 # What every stage shares. A change there reruns ingest, whose manifest names the code, and so all that follows.
 FRAME = {
-    f"transforms/{name}.py"
-    for name in (
-        "configuration",
-        "errors",
-        "inference/engine",
-        "folders",
-        "schema",
-        "seeding",
-        "shards",
-        "storage",
-        "types",
-    )
+    "transforms/core",
+    "transforms/inference/requests.py",
+    "transforms/shards/mapping.py",
+    "transforms/storage",
 }
 
 
@@ -55,19 +47,19 @@ def test_imports_go_one_way(path: Path) -> None:
     name = str(path.relative_to(REPO))
     if name.startswith("transforms/"):
         assert not any(module.startswith("pipeline/") for module in imports(name))
-    if name == "transforms/types.py":
+    if name == "transforms/core/records.py":
         assert imports(name) == []
     if name not in ("transforms/inference/vllm.py",):
         assert "vllm" not in heavy(path)
-    if name != "transforms/discourse.py":
+    if name != "transforms/text/discourse.py":
         assert "spacy" not in heavy(path)
     if name not in (
         "transforms/inference/forward.py",
         "transforms/inference/transformers.py",
-        "transforms/models.py",
+        "transforms/inference/weights.py",
         "transforms/inference/quiet.py",
     ):
-        assert not heavy(path) & {"torch", "transformers"} or name == "transforms/inference/handler.py"
+        assert not heavy(path) & {"torch", "transformers"} or name == "transforms/shards/asking.py"
     if name.startswith("transforms/"):
         assert "params.yaml" not in path.read_text().replace("in params.yaml", "").replace("fix params.yaml", ""), (
             "only pipeline/ reads it"
@@ -83,7 +75,7 @@ def test_public_names_have_docstrings(path: Path) -> None:
             assert ast.get_docstring(node), f"{node.name} has no docstring"
 
 
-LOGIC = "types schema seeding segment traces loops score annotate recheck verify verify.judge verify.workers verify.code verify.sandbox overlap pruning formats choice difficulty duplicates inference.engine inference.structured"
+LOGIC = "core.records core.schema core.seeding segment answers.thinking text.repetition score annotate recheck judging judging.judge judging.workers judging.programs sandbox.bubblewrap text.overlap pruning formats selection.versions selection.difficulty selection.sketches inference.requests inference.structured coherence.flow"
 
 
 def test_logic_does_not_bring_beam() -> None:
@@ -127,14 +119,17 @@ def test_dvc_stages_are_complete(stage: str) -> None:
 def test_dvc_names_the_code_that_makes_the_rows(stage: str, method: str) -> None:
     found = set(modules(stage, method if stage == "prune" else ""))
     deps = [dep.replace("${item.method}", method) for dep in DVC["stages"][stage]["deps"]]
-    needed = found - {"transforms/__init__.py"} - (set() if stage == "ingest" else FRAME)
+    shared = set() if stage == "ingest" else FRAME
+    needed = {
+        name for name in found if not name.endswith("/__init__.py") and not any(name.startswith(one) for one in shared)
+    }
     missing = {name for name in needed if not any(name == dep or name.startswith(f"{dep}/") for dep in deps)}
     assert not missing
 
 
 def test_another_method_is_no_part_of_a_methods_code() -> None:
-    assert "transforms/pruning/first_correct.py" in modules("prune", "first_correct")
-    assert "transforms/pruning/first_correct.py" not in modules("prune", "keep_all")
+    assert "transforms/pruning/methods/first_correct.py" in modules("prune", "first_correct")
+    assert "transforms/pruning/methods/first_correct.py" not in modules("prune", "keep_all")
     assert code_version("prune", "keep_all") != code_version("prune", "first_correct")
     assert "transforms/inference/vllm.py" in modules("generate")
     assert "transforms/emit.py" not in modules("generate")

@@ -25,5 +25,5 @@ def test_the_sdist_holds_every_module_and_template(tmp_path: Path) -> None:
         str(path.relative_to(REPO)) for package in ("pipeline", "transforms") for path in (REPO / package).rglob("*.py")
     }
     assert modules <= shipped
-    assert "pipeline/templates/report.html" in shipped
+    assert "pipeline/report/templates/report.html" in shipped
     assert "transforms/prompts/actions-1.txt" in shipped

@@ -15,17 +15,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import problem, segmented
-from transforms import verify
+from transforms import judging as verify
+from transforms.core.records import (
+    Arithmetic,
+    CodeTests,
+    Decision,
+    Drop,
+    Edge,
+    PrunedTrace,
+    RecheckedTrace,
+    SegmentedTrace,
+)
 from transforms.inference.dialogue import first_requests, result
-from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
-from transforms.joining import joined, staying
+from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
+from transforms.judging import judge_response
 from transforms.pruning import METHODS, prune
-from transforms.pruning.base import PruneInput
-from transforms.pruning.first_correct import Config as FirstCorrect
+from transforms.pruning.budget import PruneInput
+from transforms.pruning.methods.first_correct import Config as FirstCorrect
 from transforms.recheck import JUDGING, Config, Measured, _judged, checkable, derivation, dialogue, flow_of
 from transforms.score import JOIN
-from transforms.types import Arithmetic, CodeTests, Decision, Drop, Edge, PrunedTrace, RecheckedTrace, SegmentedTrace
-from transforms.verify import judge_response
+from transforms.steps.joining import joined, staying
 
 QUESTION = "How many are there?"
 TEXT = "See.\n\n2 + 3 = 5.\n\nCheck."

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import problem, segmented, token_scores
-from transforms.inference.engine import Exchange, Failure, Response, ScoreRequest, TokenScores, asked_for, turn
+from transforms.core.records import Drop, SegmentedTrace, TraceScores
+from transforms.inference.requests import Exchange, Failure, Response, ScoreRequest, TokenScores, asked_for, turn
 from transforms.score import Config, Likelihood, answer_request, final_answer, likelihood, requests, score
-from transforms.types import Drop, SegmentedTrace, TraceScores
 
 
 def run(trace: SegmentedTrace, answers: Any, **config: Any) -> TraceScores:

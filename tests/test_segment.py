@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import SHARED_DATA, segmented, shared, token_scores
-from transforms.constructs import construct_start, outside, whole
-from transforms.inference.engine import TokenScores
-from transforms.roles import roles
+from transforms.core.records import Drop, DropReason, Problem, Step, Trace
+from transforms.inference.requests import TokenScores
 from transforms.segment import Config, segment, split_at_doubt, split_steps
-from transforms.types import Drop, DropReason, Problem, Step, Trace
+from transforms.steps.roles import roles
+from transforms.text.constructs import construct_start, outside, whole
 
 PIECES = st.sampled_from(
     [

@@ -19,14 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import problem, shared
-from transforms.types import Outcome, Problem
-from transforms.verify import Config, final_answer, judge_response, judge_within, stated_answer, workers
-from transforms.verify.extract import plain
-from transforms.verify.judge import EVALUATES_ANSWERS
-from transforms.verify.judgement import Judgement
-from transforms.verify.numbers import lone_number, stated_number
-from transforms.verify.sandbox import Limits
-from transforms.verify.workers import judge_all
+from transforms.answers.extract import plain
+from transforms.answers.numbers import lone_number, stated_number
+from transforms.core.records import Outcome, Problem
+from transforms.judging import Config, final_answer, judge_response, judge_within, stated_answer, workers
+from transforms.judging.judge import EVALUATES_ANSWERS
+from transforms.judging.judgement import Judgement
+from transforms.judging.workers import judge_all
+from transforms.sandbox.bubblewrap import Limits
 
 
 @pytest.mark.parametrize(

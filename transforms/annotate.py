@@ -26,10 +26,11 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from transforms import prompts
-from transforms.configuration import Config as BaseConfig
-from transforms.configuration import combination
+from transforms.core.config import Config as BaseConfig
+from transforms.core.config import combination
+from transforms.core.records import Annotations, Drop, Message, Opinion, Rewrite, SegmentedTrace, whole_pairs
 from transforms.inference.dialogue import Dialogue, UnansweredError
-from transforms.inference.engine import (
+from transforms.inference.requests import (
     Completion,
     Exchange,
     Failure,
@@ -39,9 +40,8 @@ from transforms.inference.engine import (
     ScoreRequest,
     failed,
 )
-from transforms.pruning.base import protected
+from transforms.pruning.budget import protected
 from transforms.score import final_answer, likelihood
-from transforms.types import Annotations, Drop, Message, Opinion, Rewrite, SegmentedTrace, whole_pairs
 
 UNDECIDED = ("too_long", "not_json", "bad_response", "refused")  # failures that the next run would meet again
 DEGENERATE_SHARE, MIN_STEPS = 0.95, 20

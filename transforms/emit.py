@@ -11,12 +11,12 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from transforms.configuration import Config as BaseConfig
-from transforms.configuration import combination
-from transforms.folders import SPLITS
+from transforms.core.config import Config as BaseConfig
+from transforms.core.config import combination
+from transforms.core.records import Example, KeptTrace, with_instruction
+from transforms.core.seeding import unit_interval
 from transforms.formats import FORMATS
-from transforms.seeding import unit_interval
-from transforms.types import Example, KeptTrace, with_instruction
+from transforms.storage.folders import SPLITS
 
 
 class Config(BaseConfig):

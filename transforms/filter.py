@@ -23,7 +23,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.choice import (
+from transforms.core.records import Drop, KeptTrace, Outcome, RecheckedTrace, Verdict
+from transforms.selection.difficulty import failed_samples
+from transforms.selection.sketches import sketch
+from transforms.selection.versions import (
     Chosen,
     Config,
     Decision,
@@ -37,11 +40,8 @@ from transforms.choice import (
     unfit,
     within,
 )
-from transforms.difficulty import failed_samples
-from transforms.duplicates import sketch
-from transforms.folders import read_part
-from transforms.shards import AttachNotes, Guarded, Mark, Shard
-from transforms.types import Drop, KeptTrace, Outcome, RecheckedTrace, Verdict
+from transforms.shards.mapping import AttachNotes, Guarded, Mark, Shard
+from transforms.storage.folders import read_part
 
 __all__ = [
     "ChooseVersions",

@@ -16,15 +16,25 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from transforms import verify
-from transforms.configuration import Config as BaseConfig
-from transforms.configuration import combination
-from transforms.inference.engine import Completion, Exchange, Failure, GenerateRequest, Request, Sampling, failed
+from transforms import judging as verify
+from transforms.answers.thinking import Thinking, Unparsable, split_thinking
+from transforms.core.config import Config as BaseConfig
+from transforms.core.config import combination
+from transforms.core.records import (
+    Drop,
+    DropReason,
+    Message,
+    Outcome,
+    Problem,
+    Trace,
+    drop,
+    whole_pairs,
+    with_instruction,
+)
+from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Request, Sampling, failed
 from transforms.ingest import check_names
-from transforms.loops import repeated_loop
 from transforms.sources import TraceSource
-from transforms.traces import Thinking, Unparsable, split_thinking
-from transforms.types import Drop, DropReason, Message, Outcome, Problem, Trace, drop, whole_pairs, with_instruction
+from transforms.text.repetition import repeated_loop
 
 CODE_INSTRUCTION = "Reason step by step, and then give the whole program in one ```python code block."
 

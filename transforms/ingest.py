@@ -21,19 +21,19 @@ import apache_beam as beam
 from pydantic import Field, field_validator, model_validator
 
 from transforms import sources
-from transforms.configuration import Config as BaseConfig
-from transforms.configuration import combination
-from transforms.errors import InputError
-from transforms.folders import canonical_json
-from transforms.overlap import Config as OverlapConfig
-from transforms.overlap import Index
-from transforms.shards import AttachNotes, Guarded, Mark, Shard
+from transforms.answers.extract import final_answer
+from transforms.answers.options import LETTERS, option_letter
+from transforms.core.config import Config as BaseConfig
+from transforms.core.config import combination
+from transforms.core.errors import InputError
+from transforms.core.records import CodeTests, Drop, DropReason, Problem, drop
+from transforms.shards.mapping import AttachNotes, Guarded, Mark, Shard
 from transforms.sources import Benchmark, Raw, Slice, Source, TraceRow
 from transforms.sources.base import MAX_ROWS
 from transforms.sources.traces import TraceTable
-from transforms.types import CodeTests, Drop, DropReason, Problem, drop
-from transforms.verify.extract import final_answer
-from transforms.verify.options import LETTERS, option_letter
+from transforms.storage.folders import canonical_json
+from transforms.text.overlap import Config as OverlapConfig
+from transforms.text.overlap import Index
 
 MAX_ID_CHARS = 200
 

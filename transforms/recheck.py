@@ -3,7 +3,7 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
 (a) The example as training will see it, `<think>pruned</think>response`, is parsed and verified: against the
     problem's reference, or where it has none against the answer of the original.
 (b) Support: log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token of the
-    answer (`transforms.score`), both without the sentences that only state the answer (`transforms.statements`): else a
+    answer (`transforms.score`), both without the sentences that only state the answer (`transforms.answers.statements`): else a
     thinking that keeps its last line would always pass. And it is max_loss above log p(answer | question), or as good as sure:
     else nothing shows that the version carries the answer, however little the original did (`Measured.least`).
 (c) Coherence: whatever a kept step uses has been said before (`transforms.coherence.flow`). Steps that say what another one misses
@@ -33,14 +33,17 @@ from typing import NamedTuple, cast
 
 from pydantic import Field, model_validator
 
-from transforms import verify
+from transforms import judging as verify
+from transforms.answers.statements import without_statements
+from transforms.answers.thinking import Unparsable, split_thinking
 from transforms.coherence.arithmetic import arithmetic
 from transforms.coherence.expressions import read
 from transforms.coherence.flow import Flow
-from transforms.configuration import Config as BaseConfig
-from transforms.configuration import combination
+from transforms.core.config import Config as BaseConfig
+from transforms.core.config import combination
+from transforms.core.records import Action, Arithmetic, Drop, Message, Outcome, Problem, PrunedTrace, RecheckedTrace
 from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
-from transforms.inference.engine import (
+from transforms.inference.requests import (
     Completion,
     Exchange,
     GenerateRequest,
@@ -50,12 +53,9 @@ from transforms.inference.engine import (
     failed,
     turn,
 )
-from transforms.joining import joined, staying
+from transforms.judging import checkable, judge_response
 from transforms.score import answer_request, final_answer, likelihood, statement
-from transforms.statements import without_statements
-from transforms.traces import Unparsable, split_thinking
-from transforms.types import Action, Arithmetic, Drop, Message, Outcome, Problem, PrunedTrace, RecheckedTrace
-from transforms.verify import checkable, judge_response
+from transforms.steps.joining import joined, staying
 
 
 class Config(BaseConfig):

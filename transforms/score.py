@@ -22,11 +22,11 @@ from typing import Literal, NamedTuple, cast
 
 from pydantic import Field
 
-from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
-from transforms.types import Drop, Problem, SegmentedTrace, Step, StepScore, TraceScores
-from transforms.verify.extract import RETRACTED, WORD, plain, stated_answer
-from transforms.verify.options import option_letter
+from transforms.answers.extract import RETRACTED, WORD, plain, stated_answer
+from transforms.answers.options import option_letter
+from transforms.core.config import Config as BaseConfig
+from transforms.core.records import Drop, Problem, SegmentedTrace, Step, StepScore, TraceScores
+from transforms.inference.requests import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
 
 JOIN = "\n\n"  # between thinking and answer in the scored text
 MAX_CLOSING_WORDS = 6

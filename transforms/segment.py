@@ -22,13 +22,13 @@ from typing import Literal, cast
 
 from pydantic import Field
 
-from transforms.configuration import Config as BaseConfig
-from transforms.constructs import blocks, kind, outside, whole
-from transforms.discourse import opens_with_a_turn, sentence_starts
-from transforms.inference.engine import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
-from transforms.roles import roles
+from transforms.core.config import Config as BaseConfig
+from transforms.core.records import Drop, DropReason, SegmentedTrace, Step, Trace
+from transforms.inference.requests import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
 from transforms.score import final_answer
-from transforms.types import Drop, DropReason, SegmentedTrace, Step, Trace
+from transforms.steps.roles import roles
+from transforms.text.constructs import blocks, kind, outside, whole
+from transforms.text.discourse import opens_with_a_turn, sentence_starts
 
 Unit = Literal["paragraph", "sentence", "cue", "confidence"]
 

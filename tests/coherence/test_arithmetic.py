@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from transforms.coherence.arithmetic import arithmetic, judged
 from transforms.coherence.expressions import read
-from transforms.types import Arithmetic
+from transforms.core.records import Arithmetic
 
 
 def verdicts(*texts: str) -> list[str]:

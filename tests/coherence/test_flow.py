@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from transforms.coherence.flow import Flow
 from transforms.coherence.parts import numbered_parts
-from transforms.types import Edge
+from transforms.core.records import Edge
 
 
 def edges(

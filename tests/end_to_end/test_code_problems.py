@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load
+from pipeline.params import load
 from pipeline.paths import Paths
 from pipeline.plans import Context
-from pipeline.stages import run_stage
+from pipeline.run import run_stage
 from tests.conftest import REPO, answered, problem
-from transforms import schema
-from transforms.folders import StageFolder, read_rows
+from transforms.core import schema
+from transforms.core.records import CodeTests, Example, Trace, Verdict
 from transforms.generate import Config as Generate
 from transforms.generate import traces
-from transforms.inference.engine import Completion
-from transforms.types import CodeTests, Example, Trace, Verdict
+from transforms.inference.requests import Completion
+from transforms.storage.folders import StageFolder, read_rows
 
 TESTS = CodeTests(asserts=("assert double(2) == 4", "assert double(0) == 0"))
 PROBLEM = problem("", "code", "Write a function double(x).", tests=TESTS)

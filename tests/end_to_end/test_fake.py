@@ -9,15 +9,13 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config import Params, load
+from pipeline.params import Params, load
 from pipeline.paths import Paths
 from pipeline.plans import Context
-from pipeline.stages import run_stage
+from pipeline.run import run_stage
 from tests.conftest import ASKING_METHODS, FAKE_PARAMS, STAGES, digests
-from transforms.folders import StageFolder, read_rows
-from transforms.roles import ROLES
-from transforms.traces import Parts, split_thinking
-from transforms.types import (
+from transforms.answers.thinking import Parts, split_thinking
+from transforms.core.records import (
     Drop,
     Example,
     KeptTrace,
@@ -27,7 +25,9 @@ from transforms.types import (
     Trace,
     TraceScores,
 )
-from transforms.verify import Config, judge_response
+from transforms.judging import Config, judge_response
+from transforms.steps.roles import ROLES
+from transforms.storage.folders import StageFolder, read_rows
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_the_report(run: tuple[Params, Paths]) -> None:
 
 
 def test_model_text_is_escaped_on_the_page() -> None:
-    from pipeline.report import page
+    from pipeline.report.page import page
     from tests.conftest import problem
     from tests.test_recheck import pruned
     from tests.test_recheck import run as rechecked

@@ -20,10 +20,10 @@ import httpx
 import pytest
 
 from tests.conftest import REPO, STAGES, shared
-from tests.test_forward import TEXTS, assert_equals_a_plain_pass
-from transforms.folders import StageFolder, read_rows
+from tests.inference.test_forward import TEXTS, assert_equals_a_plain_pass
+from transforms.core.records import Annotations, Drop, Message, SegmentedTrace, Trace, TraceScores
 from transforms.inference.endpoint import EndpointEngine
-from transforms.inference.engine import (
+from transforms.inference.requests import (
     Completion,
     EndpointModel,
     Failure,
@@ -35,8 +35,8 @@ from transforms.inference.engine import (
     turn,
 )
 from transforms.inference.structured import checked
-from transforms.models import PACKAGE_MODELS
-from transforms.types import Annotations, Drop, Message, SegmentedTrace, Trace, TraceScores
+from transforms.inference.weights import PACKAGE_MODELS
+from transforms.storage.folders import StageFolder, read_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -198,9 +198,9 @@ def test_the_worked_example_of_the_docs(qwen: str) -> None:
 
 VLLM_SCRIPT = """
 import json, sys
-from transforms.inference.engine import *
+from transforms.inference.requests import *
 from transforms.inference.vllm import VllmEngine
-from transforms.types import Message
+from transforms.core.records import Message
 
 def main():
     engine = VllmEngine(VllmModel(engine="vllm", model=sys.argv[1], max_model_len=256, kv_cache_gib=1), sys.argv[1])

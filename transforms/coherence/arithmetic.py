@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from transforms.coherence.expressions import read
 from transforms.coherence.reading import Equation, Reading, values_of
-from transforms.types import Arithmetic
+from transforms.core.records import Arithmetic
 
 _SOON = 2  # steps
 _LOST_POWER = re.compile(r"(?<![\d.,])(\d{1,3})([23])(?![\d.,]*\d)")

@@ -29,7 +29,7 @@ from transforms.coherence.expressions import read
 from transforms.coherence.parts import numbered_parts
 from transforms.coherence.reading import Mention, Reading, values_of
 from transforms.coherence.tokens import Value, reduced
-from transforms.types import Edge
+from transforms.core.records import Edge
 
 _SMALL = frozenset({0, 1, 2})  # are everywhere
 _UNITS = frozenset({0, 1})  # are one step from everything

@@ -9,7 +9,7 @@ stands before `</think>` (DeepSeek-R1's) need the text rendered beforehand.
 
 from __future__ import annotations
 
-from transforms.types import Example, KeptTrace, Message
+from transforms.core.records import Example, KeptTrace, Message
 
 
 def render(trace: KeptTrace, prompt: str, round: int) -> Example:

@@ -18,8 +18,8 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from transforms.inference.engine import Exchange, Failure, Request, first_failure
-from transforms.types import DropReason, drop, row_id
+from transforms.core.records import DropReason, drop, row_id
+from transforms.inference.requests import Exchange, Failure, Request, first_failure
 
 Found = TypeVar("Found")
 Dialogue = Generator[Sequence[Request], list[Exchange], Found]

@@ -23,9 +23,9 @@ import httpx
 from aiolimiter import AsyncLimiter
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from transforms.errors import ModelError
+from transforms.core.errors import ModelError
 from transforms.inference import prompt_logprobs
-from transforms.inference.engine import (
+from transforms.inference.requests import (
     Completion,
     EndpointModel,
     Failure,

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from transforms.folders import canonical_json
-from transforms.inference.engine import (
+from transforms.core.seeding import unit_interval
+from transforms.inference.requests import (
     Completion,
     Failure,
     FakeModel,
@@ -27,7 +27,7 @@ from transforms.inference.engine import (
     ScoreRequest,
     TokenScores,
 )
-from transforms.seeding import unit_interval
+from transforms.storage.folders import canonical_json
 
 _SUM = re.compile(r"-?\d+(?:\s[-+]\s-?\d+)+")
 _NUMBER = re.compile(r"\d+")

@@ -13,8 +13,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from transforms.inference.engine import EndpointModel, Failure, Response, ScoreRequest, TokenScores, chat
-from transforms.types import Message
+from transforms.core.records import Message
+from transforms.inference.requests import EndpointModel, Failure, Response, ScoreRequest, TokenScores, chat
 
 TOP_LOGPROBS = 20  # as many as vLLM's server gives unless it was started with --max-logprobs
 MAX_VOCABULARY = 1 << 18  # Gemma's; with a smaller one the upper bound holds all the more

@@ -14,8 +14,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
-from transforms.inference.engine import Completion, Failure, GenerateRequest, Request, Response
-from transforms.types import Message
+from transforms.core.records import Message
+from transforms.inference.requests import Completion, Failure, GenerateRequest, Request, Response
 
 _ASK = "Answer with one JSON value and nothing else. It must fit this JSON schema:\n"
 

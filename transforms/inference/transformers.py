@@ -10,9 +10,11 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from transforms.errors import ModelError
-from transforms.folders import canonical_json
-from transforms.inference.engine import (
+from transforms.core.errors import ModelError
+from transforms.core.records import Message
+from transforms.inference.forward import Scorer, Tokens
+from transforms.inference.quiet import quiet_libraries
+from transforms.inference.requests import (
     Completion,
     Failure,
     GenerateRequest,
@@ -24,10 +26,8 @@ from transforms.inference.engine import (
     chat,
     too_long,
 )
-from transforms.inference.forward import Scorer, Tokens
-from transforms.inference.quiet import quiet_libraries
 from transforms.inference.structured import in_prompt, without_fence
-from transforms.types import Message
+from transforms.storage.folders import canonical_json
 
 
 class TransformersEngine:

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from transforms.errors import ModelError
-from transforms.inference.engine import Completion, Failure, GenerateRequest, Response, VllmModel, chat, too_long
+from transforms.core.errors import ModelError
 from transforms.inference.quiet import quiet_libraries
+from transforms.inference.requests import Completion, Failure, GenerateRequest, Response, VllmModel, chat, too_long
 
 
 class VllmEngine:

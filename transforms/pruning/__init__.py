@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
-from transforms.configuration import Config
+from transforms.core.config import Config
+from transforms.core.records import Decision, Drop, DropReason, PrunedTrace
 from transforms.inference.dialogue import Dialogue, UnansweredError
-from transforms.inference.engine import failed
-from transforms.joining import joined
-from transforms.pruning import (
+from transforms.inference.requests import failed
+from transforms.pruning.budget import PruneInput, shortfall
+from transforms.pruning.methods import (
     answer_likelihood,
     asap,
     drp,
@@ -30,8 +31,7 @@ from transforms.pruning import (
     step_entropy,
     tail,
 )
-from transforms.pruning.base import PruneInput, shortfall
-from transforms.types import Decision, Drop, DropReason, PrunedTrace
+from transforms.steps.joining import joined
 
 METHODS: dict[str, ModuleType] = {
     "keep_all": keep_all,

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from transforms.configuration import Config as BaseConfig
-from transforms.errors import InputError
-from transforms.types import Drop, DropReason, drop
+from transforms.core.config import Config as BaseConfig
+from transforms.core.errors import InputError
+from transforms.core.records import Drop, DropReason, drop
 
 MAX_ROWS = 100_000_000
 

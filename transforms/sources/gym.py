@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-from transforms.errors import ConfigError
+from transforms.core.errors import ConfigError
+from transforms.judging.judge import EVALUATES_ANSWERS, PROBES, lone_number, scorer
 from transforms.sources.base import Planned, Raw, ReasoningGym, Slice, evenly
-from transforms.verify.judge import EVALUATES_ANSWERS, PROBES, lone_number, scorer
 
 
 def plan(source: ReasoningGym, label: str, seed: int, shard_rows: int) -> Planned:

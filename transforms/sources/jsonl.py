@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from transforms import storage
-from transforms.errors import InputError
+from transforms.core.errors import InputError
+from transforms.core.records import DropReason
 from transforms.sources.base import Jsonl, Planned, Slice, check_fields, from_columns, in_order, unreadable
-from transforms.types import DropReason
+from transforms.storage import files as storage
 
 MAX_LINE_BYTES = 64 << 20
 _PEEK_ROWS = 100

@@ -19,10 +19,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from transforms.configuration import Config as BaseConfig
-from transforms.inference.engine import finish_reason
+from transforms.core.config import Config as BaseConfig
+from transforms.core.records import DropReason, whole_pairs
+from transforms.inference.requests import finish_reason
 from transforms.sources.base import HubDataset, JsonlFile, ParquetFile, Raw, Rows, Unreadable, as_text
-from transforms.types import DropReason, whole_pairs
 
 NOTHING = ("", "n/a", "None", "null")  # what data sets write where there is nothing
 _ROLES = {"user": "user", "human": "user", "prompt": "user", "assistant": "assistant", "gpt": "assistant", "model": "assistant"}  # fmt: skip

@@ -1,0 +1,1 @@
+"""What a run made: numbers, page and closing lines."""

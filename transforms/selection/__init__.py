@@ -1,0 +1,1 @@
+"""Which versions of which traces stay, and what is needed to choose."""

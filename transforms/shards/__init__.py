@@ -1,0 +1,1 @@
+"""Beam over shards: an element is a part file."""

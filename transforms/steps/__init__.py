@@ -1,0 +1,1 @@
+"""What a step is for, and how steps that stay are put together."""

@@ -1,0 +1,340 @@
+"""A stage's folder: parts, drops, and the manifest that says they are all there.
+
+    pruned/asap/part-00000.parquet   rows, zstd
+    pruned/asap/drops.parquet        every row that ended here: id, stage, reason, detail
+    pruned/asap/manifest.json        written last: config, code, inputs, counts, sha256 of each part
+    pruned/asap/_work/               while unfinished: the fingerprint, and a receipt for each part
+
+A part counts as finished when its receipt is there, and the receipt is written after the part. The
+fingerprint says what the parts were made from; if it differs, unfinished work is thrown away.
+Nothing here depends on the time, the host or the order in which parts were made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.core import schema
+from transforms.core.errors import InputError
+from transforms.core.records import Drop
+from transforms.storage import files as storage
+
+Record = TypeVar("Record")
+MANIFEST = "manifest.json"
+DROPS = "drops.parquet"
+WORK = "_work"
+SPLITS = ("train", "validation")
+PARTS = ("part-*.parquet", "*/part-*.parquet")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one shard. `files` maps a part's path in the folder to (rows, sha256).
+
+    Of each row read come one or more outcomes (one trace for each sample): rows kept, or drops.
+    """
+
+    index: int
+    rows_read: int
+    outcomes: int
+    rows_kept: int
+    files: dict[str, tuple[int, str]]
+    drops: tuple[Drop, ...] = field(default=())
+
+
+def part_name(index: int) -> str:
+    """The file name of part `index`."""
+    return f"part-{index:05d}.parquet"
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with one spelling for equal values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def fingerprint(about: dict[str, Any]) -> str:
+    """sha256 of what a folder is made from."""
+    return hashlib.sha256(canonical_json(about).encode()).hexdigest()
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """The table as a Parquet file: zstd, and the same bytes for the same rows."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def open_parquet(file: IO[bytes]) -> pq.ParquetFile:
+    """A Parquet file that only the calling thread reads, given `use_threads=False` and no `pre_buffer`.
+
+    Arrow's own threads call Python's file objects; one that does so while the interpreter ends aborts the process (exit code 134),
+    its work done. Raises pyarrow.ArrowInvalid if it is no Parquet file.
+    """
+    return pq.ParquetFile(file, pre_buffer=False)
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """One stage's output, on any filesystem; `made_by` is the command that makes it, for messages."""
+
+    path: str
+    made_by: str = ""
+
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest, or None while the folder is unfinished."""
+        name = storage.join(self.path, MANIFEST)
+        if not storage.exists(name):
+            return None
+        try:
+            manifest = json.loads(storage.read_bytes(name))
+        except ValueError:
+            return None  # not ours: a manifest is written whole or not at all
+        return manifest if isinstance(manifest, dict) and {"rows", "parts", "drops"} <= set(manifest) else None
+
+    def finished_manifest(self) -> dict[str, Any]:
+        """The manifest.
+
+        Raises:
+            InputError: the stage that writes this folder has not finished.
+        """
+        manifest = self.manifest()
+        if manifest is None:
+            command = f"`{self.made_by}`" if self.made_by else "the stage that writes it"
+            raise InputError(f"{self.path} is not finished: run {command} first, or `dvc repro`")
+        return manifest
+
+    def is_begun(self) -> bool:
+        """Whether there is unfinished work in it."""
+        return self.manifest() is None and storage.exists(storage.join(self.path, WORK, "fingerprint"))
+
+    def begin(self, about: dict[str, Any]) -> set[int]:
+        """Prepares the folder for work made from `about`; returns the indices of parts already finished.
+
+        Whatever was made from something else is deleted.
+        """
+        print_now = fingerprint(about)
+        name = storage.join(self.path, WORK, "fingerprint")
+        if self.manifest() is None and storage.exists(name) and storage.read_bytes(name).decode() == print_now:
+            self.tidy()
+            return {receipt.index for receipt in self.receipts() if not self._damaged(receipt.files)}
+        self.clear()
+        storage.write_bytes(name, print_now.encode())
+        return set()
+
+    def clear(self) -> None:
+        """Deletes what a stage writes here and nothing else: first what says that parts are finished."""
+        storage.delete([storage.join(self.path, WORK), storage.join(self.path, MANIFEST)])
+        parts = [path for pattern in PARTS for path in storage.list_files(self.path, pattern)]
+        storage.delete([*parts, storage.join(self.path, DROPS)])
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Deletes what a killed process left half written, and the work folder of a finished stage."""
+        places = [self.path, storage.join(self.path, WORK), *(storage.join(self.path, split) for split in SPLITS)]
+        storage.delete([path for place in places for path in storage.list_files(place, f"{storage.WRITING}*")])
+        if self.manifest() is not None:
+            storage.delete([storage.join(self.path, WORK)])
+
+    def write(
+        self,
+        index: int,
+        rows_read: int,
+        tables: dict[str, pa.Table],
+        drops: Sequence[Drop],
+        outcomes: int | None = None,
+    ) -> Receipt:
+        """Writes the part files of shard `index`, one a key of `tables` ("" or a subfolder), then its receipt.
+
+        `outcomes` is `rows_read` unless given.
+        """
+        files = {}
+        for split, table in tables.items():
+            name = f"{split}/{part_name(index)}" if split else part_name(index)
+            data = to_parquet(table)
+            storage.write_bytes(self._file(name), data)
+            files[name] = (table.num_rows, hashlib.sha256(data).hexdigest())
+        receipt = Receipt(
+            index,
+            rows_read,
+            rows_read if outcomes is None else outcomes,
+            sum(table.num_rows for table in tables.values()),
+            files,
+            tuple(drops),
+        )
+        storage.write_bytes(
+            storage.join(self.path, WORK, f"{index:05d}.json"), canonical_json(asdict(receipt)).encode()
+        )
+        return receipt
+
+    def receipts(self) -> list[Receipt]:
+        """The receipts of finished parts, by index."""
+        found = (
+            json.loads(storage.read_bytes(path)) for path in storage.list_files(storage.join(self.path, WORK), "*.json")
+        )
+        receipts = [
+            Receipt(
+                index=values["index"],
+                rows_read=values["rows_read"],
+                outcomes=values["outcomes"],
+                rows_kept=values["rows_kept"],
+                files={name: (rows, sha256) for name, (rows, sha256) in values["files"].items()},
+                drops=tuple(Drop(**drop) for drop in values["drops"]),
+            )
+            for values in found
+        ]
+        return sorted(receipts, key=lambda receipt: receipt.index)
+
+    def finish(self, about: dict[str, Any], num_shards: int) -> dict[str, Any]:
+        """Writes drops.parquet and, last, the manifest; returns the manifest.
+
+        Raises:
+            AssertionError: a shard has no receipt, or an outcome was neither kept nor dropped.
+        """
+        receipts = self.receipts()
+        assert [receipt.index for receipt in receipts] == list(range(num_shards)), f"{self.path}: shards without a part"
+        drops = [drop for receipt in receipts for drop in receipt.drops]
+        read, kept = sum(r.rows_read for r in receipts), sum(r.rows_kept for r in receipts)
+        outcomes = sum(receipt.outcomes for receipt in receipts)
+        assert outcomes == kept + len(drops), f"{self.path}: {outcomes} outcomes, {kept} kept, {len(drops)} dropped"
+        dropped = to_parquet(schema.to_table(Drop, drops))
+        storage.write_bytes(storage.join(self.path, DROPS), dropped)
+        manifest = {
+            **about,
+            "rows": {
+                "read": read,
+                "outcomes": outcomes,
+                "kept": kept,
+                "dropped": dict(sorted(Counter(drop.reason for drop in drops).items())),
+            },
+            "parts": [
+                {"name": name, "rows": rows, "sha256": sha256}
+                for receipt in receipts
+                for name, (rows, sha256) in sorted(receipt.files.items())
+            ],
+            "drops": {"name": DROPS, "rows": len(drops), "sha256": hashlib.sha256(dropped).hexdigest()},
+        }
+        storage.write_bytes(
+            storage.join(self.path, MANIFEST),
+            (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode(),
+        )
+        storage.delete([storage.join(self.path, WORK)])
+        return manifest
+
+    def num_rows(self) -> int:
+        """Rows in all parts. Raises InputError if unfinished."""
+        return sum(part["rows"] for part in self.finished_manifest()["parts"])
+
+    def counts(self, column: str) -> dict[str, int]:
+        """How often each value of a column is in the parts, by value. Raises InputError if unfinished."""
+        return dict(sorted(Counter(value for (value,) in self.columns(column)).items()))
+
+    def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """The values of some columns, row by row, without reading the others. Raises InputError if unfinished."""
+        for path in self.part_paths():
+            with storage.open_read(path) as file:
+                table = open_parquet(file).read(columns=list(names), use_threads=False)
+            yield from zip(*(table[name].to_pylist() for name in names), strict=True)
+
+    def drops_path(self) -> str:
+        """Where the drops are, once the stage has finished."""
+        return storage.join(self.path, DROPS)
+
+    def part_paths(self) -> list[str]:
+        """Paths of all parts, in the manifest's order. Raises InputError if unfinished."""
+        return [self._file(part["name"]) for part in self.finished_manifest()["parts"]]
+
+    def content(self) -> str:
+        """sha256 over the parts' checksums: what the rows are, whatever made them. Raises InputError if unfinished."""
+        return _content(self.finished_manifest())
+
+    def damage(self) -> list[str]:
+        """Names of files that are missing or whose bytes are not those the manifest lists."""
+        manifest = self.finished_manifest()
+        return self._damaged(
+            {file["name"]: (file["rows"], file["sha256"]) for file in [*manifest["parts"], manifest["drops"]]}
+        )
+
+    def _file(self, name: str) -> str:
+        return storage.join(self.path, *name.split("/"))
+
+    def _damaged(self, files: dict[str, tuple[int, str]]) -> list[str]:
+        bad = []
+        for name, (_, sha256) in files.items():
+            path = self._file(name)
+            if not storage.exists(path) or storage.sha256_file(path) != sha256:
+                bad.append(name)
+        return bad
+
+
+def lineage(given: dict[str, StageFolder]) -> dict[str, str]:
+    """The content of the given folders and of all they were made from.
+
+    Raises:
+        InputError: two of them were made from different runs of the same stage, so their rows do not belong together.
+    """
+    found: dict[str, str] = {}
+    first: dict[str, str] = {}  # the folder that says so
+    for name, folder in given.items():
+        for ancestor, content in (folder.finished_manifest()["inputs"] | {name: folder.content()}).items():
+            if ancestor != "sources" and found.setdefault(ancestor, content) != content:
+                raise InputError(
+                    f"{folder.path} and {first[ancestor]} belong to different runs of {ancestor}: run the stages in between again, or `dvc repro`"
+                )
+            first.setdefault(ancestor, folder.path)
+    return found
+
+
+def is_changed(folder: StageFolder, content: str) -> bool:
+    """Whether there is something else in a finished folder than `content`."""
+    manifest = folder.manifest()
+    return manifest is not None and _content(manifest) != content
+
+
+def _content(manifest: dict[str, Any]) -> str:
+    return fingerprint({"parts": manifest["parts"]})
+
+
+def read_part(record: type[Record], path: str) -> Iterator[Record]:
+    """The rows of one part.
+
+    Raises:
+        InputError: the file is not there, not Parquet, or lacks a column.
+    """
+    for batch in _table(record, path).to_batches(max_chunksize=64):
+        for values in batch.to_pylist():
+            yield schema.from_plain(record, values)
+
+
+def find_row(record: type[Record], paths: Iterable[str], id: str) -> Record | None:
+    """The row with this id in several parts, without making records of the others. Raises InputError as `read_part`."""
+    for path in paths:
+        table = _table(record, path)
+        for values in table.filter(pc.equal(table["id"], id)).to_pylist():
+            return schema.from_plain(record, values)
+    return None
+
+
+def _table(record: type[Record], path: str) -> pa.Table:
+    try:
+        table = open_parquet(io.BytesIO(storage.read_bytes(path))).read(use_threads=False)
+        return table.select(schema.arrow_schema(record).names)  # type: ignore[arg-type]
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise InputError(
+            f"{path} is damaged or from another version ({error}): run the stage that writes it again with --force"
+        ) from error
+
+
+def read_rows(record: type[Record], paths: Iterable[str]) -> Iterator[Record]:
+    """The rows of several parts, one after another. Raises InputError."""
+    for path in paths:
+        yield from read_part(record, path)
