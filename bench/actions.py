@@ -26,8 +26,9 @@ from transforms.annotate import QUESTIONS, Config, degenerate, dialogue
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.records import Annotations, Problem, SegmentedTrace
 from transforms.inference.dialogue import conversation
-from transforms.inference.requests import Completion, GenerateRequest, Model, TransformersModel, VllmModel
-from transforms.segment import split_steps
+from transforms.inference.models import Model, TransformersModel, VllmModel
+from transforms.inference.requests import Completion, GenerateRequest
+from transforms.steps.splitting import split_steps
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "actions.jsonl"

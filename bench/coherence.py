@@ -36,19 +36,21 @@ from random import Random
 from typing import Any, NamedTuple
 
 from bench.methods import Asker, real_traces
+from transforms.answers.final import final_answer
+from transforms.answers.likelihood import answer_request, likelihood
 from transforms.answers.statements import without_statements
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.coherence.arithmetic import Judged, Verdict, arithmetic, judged
 from transforms.coherence.expressions import read
 from transforms.coherence.flow import Flow
 from transforms.core.records import Edge, Problem, PrunedTrace, StepScore, TraceScores
-from transforms.inference.requests import TransformersModel
-from transforms.pruning import METHODS, prune
-from transforms.pruning.budget import PruneInput
+from transforms.inference.models import TransformersModel
+from transforms.prune import prune
+from transforms.pruning import METHODS
+from transforms.pruning.given import PruneInput
 from transforms.recheck import Config, Measured, flow_of, mended
-from transforms.score import answer_request, final_answer, likelihood
-from transforms.segment import split_steps
 from transforms.steps.joining import joined
+from transforms.steps.splitting import split_steps
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "coherence.jsonl"

@@ -17,7 +17,8 @@ from typing import Any
 
 from transforms.core.records import Message
 from transforms.inference.cache import Cache
-from transforms.inference.requests import Completion, GenerateRequest, Sampling, VllmModel
+from transforms.inference.models import VllmModel
+from transforms.inference.requests import Completion, GenerateRequest, Sampling
 from transforms.shards.asking import EngineHandler, LazyEngine
 from transforms.shards.mapping import Batch, Shard
 

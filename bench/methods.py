@@ -40,28 +40,21 @@ from transforms.core.records import Outcome, Problem, PrunedTrace, RecheckedTrac
 from transforms.inference import weights as models
 from transforms.inference.cache import Cache
 from transforms.inference.dialogue import conversation
-from transforms.inference.requests import (
-    Completion,
-    Exchange,
-    GenerateRequest,
-    Model,
-    Request,
-    Sampling,
-    TransformersModel,
-    VllmModel,
-)
+from transforms.inference.models import Model, TransformersModel, VllmModel
+from transforms.inference.requests import Completion, Exchange, GenerateRequest, Request, Sampling
 from transforms.judging import judge_response
-from transforms.pruning import METHODS, dialogue, needs, prune
-from transforms.pruning.budget import PruneInput
+from transforms.prune import dialogue, prune
+from transforms.pruning import METHODS, needs
+from transforms.pruning.given import PruneInput
 from transforms.recheck import derivation
 from transforms.score import Config as ScoreConfig
 from transforms.score import requests as score_requests
 from transforms.score import score
-from transforms.segment import split_steps
 from transforms.shards.asking import EngineHandler
 from transforms.shards.mapping import Batch, Shard
 from transforms.steps.joining import staying
-from transforms.storage.folders import read_rows
+from transforms.steps.splitting import split_steps
+from transforms.storage.parts import read_rows
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 INSTRUCTION = "Reason step by step, and put the final answer within \\boxed{}."

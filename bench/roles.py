@@ -18,11 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.records import Problem
-from transforms.score import final_answer
-from transforms.segment import split_steps
 from transforms.steps.roles import ROLES, roles
+from transforms.steps.splitting import split_steps
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "roles.jsonl"

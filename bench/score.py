@@ -30,10 +30,11 @@ from typing import Any
 
 import torch
 
-from transforms.inference.requests import TokenScores, TransformersModel, turn
+from transforms.inference.models import TransformersModel
+from transforms.inference.requests import TokenScores, turn
 from transforms.inference.transformers import TransformersEngine
-from transforms.score import first_visible
-from transforms.segment import split_steps
+from transforms.steps.scores import first_visible
+from transforms.steps.splitting import split_steps
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 QUESTION = "Solve the problem, and put the final answer within \\boxed{}.\n\n"

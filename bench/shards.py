@@ -19,7 +19,8 @@ from transforms.core import schema
 from transforms.core.records import Problem, SegmentedTrace, Trace
 from transforms.segment import Config, segment
 from transforms.shards.mapping import Job, MapShards, Shard, map_rows
-from transforms.storage.folders import StageFolder, read_part
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_part
 
 PARTS, ROWS = 40, 500
 PARAGRAPH = "Let me add the two numbers and look at what comes out: 12 + 30 = 42, and so on.\n\n"

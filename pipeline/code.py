@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pipeline
 from pipeline.params import ASKING
+from transforms.core.hashing import fingerprint
 from transforms.pruning import METHODS
-from transforms.storage.folders import fingerprint
 
 ROOT = Path(pipeline.__file__).parent.parent
 PROMPTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("transforms/prompts/*.txt"))
@@ -33,8 +33,7 @@ def modules(stage: str, method: str = "") -> list[str]:
     """Paths of the stage's modules below the root, sorted; of the pruning methods only `method`'s."""
     others = {f"transforms/pruning/methods/{name}.py" for name in METHODS} - {f"transforms/pruning/methods/{method}.py"}
     asks = stage == "prune" and hasattr(METHODS.get(method), "dialogue")
-    name = "transforms.pruning" if stage == "prune" else f"transforms.{stage}"
-    waiting = [_file(name)]
+    waiting = [_file(f"transforms.{stage}")]
     waiting += [f"transforms/pruning/methods/{method}.py"] if stage == "prune" else []
     waiting += [_file("transforms.shards.asking")] if stage in (*ASKING, "segment") or asks else []
     waiting += [_file("transforms.import_traces")] if stage == "generate" else []

@@ -24,7 +24,7 @@ from transforms.core.errors import ConfigError, InputError
 from transforms.emit import Config as Emit
 from transforms.filter import Config as Filter
 from transforms.generate import Config as Generate
-from transforms.inference.requests import GENERATES, SCORES, Model, has_weights
+from transforms.inference.models import GENERATES, SCORES, Model, has_weights
 from transforms.inference.weights import check_name
 from transforms.ingest import Config as Ingest
 from transforms.judging import Config as Verify

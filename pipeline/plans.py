@@ -33,10 +33,11 @@ from transforms.core.records import (
     Verdict,
 )
 from transforms.inference.dialogue import conversation
-from transforms.pruning import METHODS, dialogue, needs, prune
-from transforms.pruning.budget import PruneInput
+from transforms.prune import dialogue, prune
+from transforms.pruning import METHODS, needs
+from transforms.pruning.given import PruneInput
 from transforms.shards.mapping import Job, Shard, read_parts
-from transforms.storage import folders
+from transforms.storage import parts
 from transforms.storage.folders import lineage
 
 
@@ -312,7 +313,7 @@ def _plan(
 
 
 def _first(record: type, shard: Shard) -> Iterator[Any]:
-    return folders.read_part(record, shard.source[0])
+    return parts.read_part(record, shard.source[0])
 
 
 _BESIDE = {"scores": TraceScores, "annotations": Annotations}

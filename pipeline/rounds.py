@@ -15,7 +15,7 @@ import os
 from pipeline.params import Params
 from pipeline.paths import Paths
 from transforms.core.errors import InputError
-from transforms.inference.requests import has_weights
+from transforms.inference.models import has_weights
 
 
 def of_round(params: Params, paths: Paths) -> Params:

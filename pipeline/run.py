@@ -24,15 +24,18 @@ from pipeline.plans import PLANS, Context, Plan
 from pipeline.report import breakdown
 from pipeline.report import page as report
 from pipeline.rounds import check_teacher
+from transforms.core.drops import DropReason
 from transforms.core.errors import InputError
-from transforms.core.records import Annotations, DropReason, Outcome
+from transforms.core.hashing import canonical_json
+from transforms.core.records import Annotations, Outcome
 from transforms.inference import weights as models
 from transforms.inference.cache import Cache
-from transforms.inference.requests import amount, cost, has_weights
+from transforms.inference.models import amount, cost, has_weights
 from transforms.shards.mapping import MapShards, Shard
 from transforms.storage import files as storage
 from transforms.storage import folders
-from transforms.storage.folders import StageFolder, canonical_json, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_rows
 
 if TYPE_CHECKING:
     from transforms.shards.asking import EngineHandler

@@ -18,7 +18,7 @@ from hypothesis import settings
 from pipeline.__main__ import main
 from transforms.core.records import Arithmetic, Decision, Problem, RecheckedTrace, SegmentedTrace, Step
 from transforms.inference.requests import Exchange, GenerateRequest, Response, Sampling, TokenScores
-from transforms.segment import split_steps
+from transforms.steps.splitting import split_steps
 
 REPO = Path(__file__).parent.parent
 settings.register_profile("patient", deadline=None)  # other work on the machine is no failure

@@ -16,17 +16,11 @@ from hypothesis import strategies as st
 from pipeline.report.breakdown import degenerate_opinions, opinions
 from tests.conftest import segmented
 from transforms.annotate import QUESTIONS, Config, degenerate, dialogue, not_asked, to_rewrite, windows
-from transforms.core.records import Annotations, Drop, Opinion, SegmentedTrace, Step
+from transforms.core.drops import Drop
+from transforms.core.records import Annotations, Opinion, SegmentedTrace, Step
 from transforms.inference.fake import FakeEngine
-from transforms.inference.requests import (
-    Completion,
-    Exchange,
-    Failure,
-    FakeModel,
-    GenerateRequest,
-    ScoreRequest,
-    TokenScores,
-)
+from transforms.inference.models import FakeModel
+from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
 from transforms.inference.structured import checked
 
 TEXT = "\n\n".join(f"step number {number} says $x_{number}$" for number in range(1, 11))

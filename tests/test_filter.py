@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from tests.conftest import collect, problem, rechecked
 from transforms import filter
 from transforms.core import schema
-from transforms.core.records import Arithmetic, Drop, KeptTrace, RecheckedTrace, Trace, Verdict
+from transforms.core.drops import Drop
+from transforms.core.records import Arithmetic, KeptTrace, RecheckedTrace, Trace, Verdict
 from transforms.selection.difficulty import band_name, band_of, quotas
 from transforms.selection.sketches import shingles, similarity, sketch
 from transforms.selection.versions import (
@@ -33,7 +34,8 @@ from transforms.selection.versions import (
     within,
 )
 from transforms.shards.mapping import Job, MapShards, Shard
-from transforms.storage.folders import StageFolder, read_part, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_part, read_rows
 
 METHODS = ("keep_all", "first_correct", "third")
 OUTCOMES = ["correct", "incorrect", "undecided"]

@@ -13,12 +13,14 @@ from pipeline.paths import Paths
 from pipeline.plans import Context
 from pipeline.run import run_stage
 from tests.conftest import problem
-from transforms.core.records import Drop, Problem, Trace
+from transforms.core.drops import Drop
+from transforms.core.records import Problem, Trace
 from transforms.generate import Config, ask_again, num_samples, requests, traces
 from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Response, Sampling
 from transforms.inference.structured import checked, in_prompt, without_fence
 from transforms.judging import Config as Verify
-from transforms.storage.folders import StageFolder, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_rows
 
 PROBLEM = problem("5")
 RIGHT = Completion("2 + 3 = 5.\n\nSo it is \\boxed{5}.", "stop", 9, 12)

@@ -22,12 +22,14 @@ from pipeline.plans import Context
 from pipeline.report.page import measure
 from pipeline.run import run_stage
 from tests.conftest import SHARED_DATA, STAGES, digests, shared
+from transforms.core.drops import Drop
 from transforms.core.errors import ConfigError, InputError
-from transforms.core.records import Drop, Problem, Trace, Verdict
+from transforms.core.records import Problem, Trace, Verdict
 from transforms.sources import LAYOUTS, TraceRow
 from transforms.sources.base import Unreadable
 from transforms.sources.traces import RecordedTrace, TraceJsonl
-from transforms.storage.folders import StageFolder, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_rows
 
 THINK = "<think>\n2 + 3 = 5\n</think>\n\nIt is \\boxed{5}."
 THOUGHT = "<|begin_of_thought|>\n\n2 + 3 = 5\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\nIt is \\boxed{5}.\n\n<|end_of_solution|>"

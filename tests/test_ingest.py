@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 
 from tests.conftest import FAKE_PARAMS, collect, problem, shared
 from transforms import sources
+from transforms.core.drops import Drop
 from transforms.core.errors import ConfigError, InputError, unmark
-from transforms.core.records import CodeTests, Drop, Problem, with_instruction
+from transforms.core.records import CodeTests, Problem
 from transforms.ingest import Config, MarkRepeats, pack, read_problems
+from transforms.prompts import with_instruction
 from transforms.shards.mapping import Job, outcomes
 from transforms.sources import Jsonl, Slice
-from transforms.storage.folders import read_part
+from transforms.storage.parts import read_part
 
 ROWS = [{"question": f"What is {n} + 1?", "answer": n + 1} for n in range(7)]
 

@@ -75,7 +75,7 @@ def test_public_names_have_docstrings(path: Path) -> None:
             assert ast.get_docstring(node), f"{node.name} has no docstring"
 
 
-LOGIC = "core.records core.schema core.seeding segment answers.thinking text.repetition score annotate recheck judging judging.judge judging.workers judging.programs sandbox.bubblewrap text.overlap pruning formats selection.versions selection.difficulty selection.sketches inference.requests inference.structured coherence.flow"
+LOGIC = "core.records core.schema core.seeding segment answers.thinking text.repetition score annotate prune recheck judging judging.judge judging.workers judging.programs sandbox.bubblewrap text.overlap pruning formats selection.versions selection.difficulty selection.sketches inference.requests inference.structured coherence.flow"
 
 
 def test_logic_does_not_bring_beam() -> None:

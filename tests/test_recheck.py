@@ -16,24 +16,17 @@ from hypothesis import strategies as st
 
 from tests.conftest import problem, segmented
 from transforms import judging as verify
-from transforms.core.records import (
-    Arithmetic,
-    CodeTests,
-    Decision,
-    Drop,
-    Edge,
-    PrunedTrace,
-    RecheckedTrace,
-    SegmentedTrace,
-)
+from transforms.answers.likelihood import JOIN
+from transforms.core.drops import Drop
+from transforms.core.records import Arithmetic, CodeTests, Decision, Edge, PrunedTrace, RecheckedTrace, SegmentedTrace
 from transforms.inference.dialogue import first_requests, result
 from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
 from transforms.judging import judge_response
-from transforms.pruning import METHODS, prune
-from transforms.pruning.budget import PruneInput
+from transforms.prune import prune
+from transforms.pruning import METHODS
+from transforms.pruning.given import PruneInput
 from transforms.pruning.methods.first_correct import Config as FirstCorrect
 from transforms.recheck import JUDGING, Config, Measured, _judged, checkable, derivation, dialogue, flow_of
-from transforms.score import JOIN
 from transforms.steps.joining import joined, staying
 
 QUESTION = "How many are there?"

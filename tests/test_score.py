@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import problem, segmented, token_scores
-from transforms.core.records import Drop, SegmentedTrace, TraceScores
+from transforms.answers.final import final_answer
+from transforms.answers.likelihood import Likelihood, answer_request, likelihood
+from transforms.core.drops import Drop
+from transforms.core.records import SegmentedTrace, TraceScores
 from transforms.inference.requests import Exchange, Failure, Response, ScoreRequest, TokenScores, asked_for, turn
-from transforms.score import Config, Likelihood, answer_request, final_answer, likelihood, requests, score
+from transforms.score import Config, requests, score
 
 
 def run(trace: SegmentedTrace, answers: Any, **config: Any) -> TraceScores:

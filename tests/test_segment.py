@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import SHARED_DATA, segmented, shared, token_scores
-from transforms.core.records import Drop, DropReason, Problem, Step, Trace
+from transforms.core.drops import Drop, DropReason
+from transforms.core.records import Problem, Step, Trace
 from transforms.inference.requests import TokenScores
-from transforms.segment import Config, segment, split_at_doubt, split_steps
+from transforms.segment import Config, segment
 from transforms.steps.roles import roles
+from transforms.steps.splitting import split_at_doubt, split_steps
 from transforms.text.constructs import construct_start, outside, whole
 
 PIECES = st.sampled_from(

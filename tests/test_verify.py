@@ -23,7 +23,7 @@ from transforms.answers.extract import plain
 from transforms.answers.numbers import lone_number, stated_number
 from transforms.core.records import Outcome, Problem
 from transforms.judging import Config, final_answer, judge_response, judge_within, stated_answer, workers
-from transforms.judging.judge import EVALUATES_ANSWERS
+from transforms.judging.gym_scorers import EVALUATES_ANSWERS
 from transforms.judging.judgement import Judgement
 from transforms.judging.workers import judge_all
 from transforms.sandbox.bubblewrap import Limits

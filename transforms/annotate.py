@@ -26,9 +26,12 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from transforms import prompts
+from transforms.answers.final import final_answer
+from transforms.answers.likelihood import likelihood
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
-from transforms.core.records import Annotations, Drop, Message, Opinion, Rewrite, SegmentedTrace, whole_pairs
+from transforms.core.drops import Drop, whole_pairs
+from transforms.core.records import Annotations, Message, Opinion, Rewrite, SegmentedTrace
 from transforms.inference.dialogue import Dialogue, UnansweredError
 from transforms.inference.requests import (
     Completion,
@@ -40,8 +43,7 @@ from transforms.inference.requests import (
     ScoreRequest,
     failed,
 )
-from transforms.pruning.budget import protected
-from transforms.score import final_answer, likelihood
+from transforms.pruning.protection import protected
 
 UNDECIDED = ("too_long", "not_json", "bad_response", "refused")  # failures that the next run would meet again
 DEGENERATE_SHARE, MIN_STEPS = 0.95, 20

@@ -13,9 +13,10 @@ from pydantic import Field, field_validator
 
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
-from transforms.core.records import Example, KeptTrace, with_instruction
+from transforms.core.records import Example, KeptTrace
 from transforms.core.seeding import unit_interval
 from transforms.formats import FORMATS
+from transforms.prompts import with_instruction
 from transforms.storage.folders import SPLITS
 
 

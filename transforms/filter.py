@@ -23,7 +23,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.core.records import Drop, KeptTrace, Outcome, RecheckedTrace, Verdict
+from transforms.core.drops import Drop
+from transforms.core.records import KeptTrace, Outcome, RecheckedTrace, Verdict
 from transforms.selection.difficulty import failed_samples
 from transforms.selection.sketches import sketch
 from transforms.selection.versions import (
@@ -41,7 +42,7 @@ from transforms.selection.versions import (
     within,
 )
 from transforms.shards.mapping import AttachNotes, Guarded, Mark, Shard
-from transforms.storage.folders import read_part
+from transforms.storage.parts import read_part
 
 __all__ = [
     "ChooseVersions",

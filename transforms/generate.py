@@ -20,19 +20,11 @@ from transforms import judging as verify
 from transforms.answers.thinking import Thinking, Unparsable, split_thinking
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
-from transforms.core.records import (
-    Drop,
-    DropReason,
-    Message,
-    Outcome,
-    Problem,
-    Trace,
-    drop,
-    whole_pairs,
-    with_instruction,
-)
+from transforms.core.drops import Drop, DropReason, drop, whole_pairs
+from transforms.core.records import Message, Outcome, Problem, Trace
 from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Request, Sampling, failed
 from transforms.ingest import check_names
+from transforms.prompts import with_instruction
 from transforms.sources import TraceSource
 from transforms.text.repetition import repeated_loop
 

@@ -16,14 +16,17 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from transforms import sources
-from transforms.core.records import Drop, DropReason, Problem, Trace, drop
+from transforms.core.drops import Drop, DropReason, drop
+from transforms.core.hashing import canonical_json
+from transforms.core.records import Problem, Trace
 from transforms.generate import Config, to_trace
 from transforms.inference.requests import Completion, Exchange
 from transforms.ingest import Config as IngestConfig
-from transforms.ingest import question_digest, to_problem
+from transforms.ingest import question_digest
 from transforms.shards.mapping import AttachNotes, Guarded, Shard
 from transforms.sources import RecordedTrace, TraceRow
-from transforms.storage.folders import canonical_json, read_part
+from transforms.sources.problems import to_problem
+from transforms.storage.parts import read_part
 
 
 class ImportedRow(NamedTuple):
@@ -54,7 +57,7 @@ def read_rows(shard: Shard, config: IngestConfig) -> Iterator[ImportedRow | Drop
     """The rows of a shard's slices; a drop for each that holds no trace of a problem."""
     for piece in shard.source:
         for row in sources.read(piece):
-            problem = to_problem(piece, row, config)
+            problem = to_problem(piece, row, config.max_question_chars)
             if isinstance(problem, Drop):
                 yield replace(problem, stage="generate")
             else:

@@ -3,7 +3,7 @@ r"""Checks a pruned trace again, and gives steps back until it holds.
 (a) The example as training will see it, `<think>pruned</think>response`, is parsed and verified: against the
     problem's reference, or where it has none against the answer of the original.
 (b) Support: log p(answer | question, pruned) ≥ log p(answer | question, thinking) − max_loss, in nats per token of the
-    answer (`transforms.score`), both without the sentences that only state the answer (`transforms.answers.statements`): else a
+    answer (`transforms.answers.likelihood`), both without the sentences that only state the answer (`transforms.answers.statements`): else a
     thinking that keeps its last line would always pass. And it is max_loss above log p(answer | question), or as good as sure:
     else nothing shows that the version carries the answer, however little the original did (`Measured.least`).
 (c) Coherence: whatever a kept step uses has been said before (`transforms.coherence.flow`). Steps that say what another one misses
@@ -34,6 +34,8 @@ from typing import NamedTuple, cast
 from pydantic import Field, model_validator
 
 from transforms import judging as verify
+from transforms.answers.final import final_answer
+from transforms.answers.likelihood import answer_request, likelihood, statement
 from transforms.answers.statements import without_statements
 from transforms.answers.thinking import Unparsable, split_thinking
 from transforms.coherence.arithmetic import arithmetic
@@ -41,7 +43,8 @@ from transforms.coherence.expressions import read
 from transforms.coherence.flow import Flow
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
-from transforms.core.records import Action, Arithmetic, Drop, Message, Outcome, Problem, PrunedTrace, RecheckedTrace
+from transforms.core.drops import Drop
+from transforms.core.records import Action, Arithmetic, Message, Outcome, Problem, PrunedTrace, RecheckedTrace
 from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
 from transforms.inference.requests import (
     Completion,
@@ -54,7 +57,6 @@ from transforms.inference.requests import (
     turn,
 )
 from transforms.judging import checkable, judge_response
-from transforms.score import answer_request, final_answer, likelihood, statement
 from transforms.steps.joining import joined, staying
 
 

@@ -16,7 +16,7 @@ from transforms.judging import Config, has_reference, is_correct, judge_response
 from transforms.judging.judgement import Judgement
 from transforms.judging.vote import Vote
 from transforms.shards.mapping import AttachNotes, Guarded, Shard
-from transforms.storage.folders import read_part
+from transforms.storage.parts import read_part
 
 _TOGETHER = 256  # traces that are judged before the first of them goes on
 

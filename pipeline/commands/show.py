@@ -19,11 +19,11 @@ from rich.text import Text
 
 from pipeline.params import Params
 from pipeline.paths import Paths
+from transforms.core.drops import Drop
 from transforms.core.errors import InputError
 from transforms.core.records import (
     Action,
     Decision,
-    Drop,
     Edge,
     KeptTrace,
     PrunedTrace,
@@ -32,7 +32,8 @@ from transforms.core.records import (
     TraceScores,
 )
 from transforms.selection.versions import BEATEN
-from transforms.storage.folders import StageFolder, find_row, is_changed, lineage, read_rows
+from transforms.storage.folders import StageFolder, is_changed, lineage
+from transforms.storage.parts import find_row, read_rows
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 MARKS = {Action.KEEP: "", Action.DELETE: "−", Action.REWRITE: "≈", Action.MERGE: "≈"}

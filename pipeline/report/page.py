@@ -25,22 +25,13 @@ from pipeline.freshness import refuse_stale
 from pipeline.params import Params, section
 from pipeline.paths import Paths
 from pipeline.report import breakdown
-from transforms.core.records import (
-    Action,
-    Annotations,
-    Decision,
-    Drop,
-    DropReason,
-    KeptTrace,
-    Outcome,
-    Problem,
-    RecheckedTrace,
-    Verdict,
-)
+from transforms.core.drops import Drop, DropReason
+from transforms.core.records import Action, Annotations, Decision, KeptTrace, Outcome, Problem, RecheckedTrace, Verdict
 from transforms.emit import SPLITS
 from transforms.selection.difficulty import SAMPLES, failed_samples
 from transforms.storage import files as storage
-from transforms.storage.folders import MANIFEST, StageFolder, lineage, read_rows
+from transforms.storage.folders import MANIFEST, StageFolder, lineage
+from transforms.storage.parts import read_rows
 
 STATUSES = ("passed", "mended", "rolled_back", "gave_up")
 EQUATIONS = ("true", "rounded", "false", "corrected", "unknown")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import REPO, shared
 from transforms.answers.thinking import Parts, Unparsable, split_thinking
-from transforms.core.records import DropReason
+from transforms.core.drops import DropReason
 
 
 @pytest.mark.parametrize(

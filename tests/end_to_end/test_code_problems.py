@@ -19,7 +19,8 @@ from transforms.core.records import CodeTests, Example, Trace, Verdict
 from transforms.generate import Config as Generate
 from transforms.generate import traces
 from transforms.inference.requests import Completion
-from transforms.storage.folders import StageFolder, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_rows
 
 TESTS = CodeTests(asserts=("assert double(2) == 4", "assert double(0) == 0"))
 PROBLEM = problem("", "code", "Write a function double(x).", tests=TESTS)

@@ -15,19 +15,12 @@ from pipeline.plans import Context
 from pipeline.run import run_stage
 from tests.conftest import ASKING_METHODS, FAKE_PARAMS, STAGES, digests
 from transforms.answers.thinking import Parts, split_thinking
-from transforms.core.records import (
-    Drop,
-    Example,
-    KeptTrace,
-    Problem,
-    RecheckedTrace,
-    SegmentedTrace,
-    Trace,
-    TraceScores,
-)
+from transforms.core.drops import Drop
+from transforms.core.records import Example, KeptTrace, Problem, RecheckedTrace, SegmentedTrace, Trace, TraceScores
 from transforms.judging import Config, judge_response
 from transforms.steps.roles import ROLES
-from transforms.storage.folders import StageFolder, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_rows
 
 
 @pytest.fixture(scope="module")

@@ -21,22 +21,23 @@ import pytest
 
 from tests.conftest import REPO, STAGES, shared
 from tests.inference.test_forward import TEXTS, assert_equals_a_plain_pass
-from transforms.core.records import Annotations, Drop, Message, SegmentedTrace, Trace, TraceScores
+from transforms.core.drops import Drop
+from transforms.core.records import Annotations, Message, SegmentedTrace, Trace, TraceScores
 from transforms.inference.endpoint import EndpointEngine
+from transforms.inference.models import EndpointModel, TransformersModel
 from transforms.inference.requests import (
     Completion,
-    EndpointModel,
     Failure,
     GenerateRequest,
     Sampling,
     ScoreRequest,
     TokenScores,
-    TransformersModel,
     turn,
 )
 from transforms.inference.structured import checked
 from transforms.inference.weights import PACKAGE_MODELS
-from transforms.storage.folders import StageFolder, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(600)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import problem
-from transforms.core.records import Drop
+from transforms.core.drops import Drop
 from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to, conversation, result
 from transforms.inference.requests import Completion, Exchange, Failure, ScoreRequest, turn
 

@@ -27,15 +27,8 @@ from tests.conftest import REPO
 from transforms.core.errors import ModelError
 from transforms.core.records import Message
 from transforms.inference.endpoint import EndpointEngine, _retry_after
-from transforms.inference.requests import (
-    Completion,
-    EndpointModel,
-    Failure,
-    GenerateRequest,
-    Response,
-    Sampling,
-    amount,
-)
+from transforms.inference.models import EndpointModel, amount
+from transforms.inference.requests import Completion, Failure, GenerateRequest, Response, Sampling
 
 KEY = "sk-very-secret-0123456789"
 Reply = tuple[int, dict[str, str], Any]

@@ -26,7 +26,8 @@ from transforms.core.errors import ModelError
 from transforms.core.records import Message
 from transforms.inference import forward
 from transforms.inference.forward import Scorer, Tokens, windows
-from transforms.inference.requests import Failure, ScoreRequest, TokenScores, TransformersModel
+from transforms.inference.models import TransformersModel
+from transforms.inference.requests import Failure, ScoreRequest, TokenScores
 from transforms.inference.transformers import TransformersEngine
 
 TEXTS = [

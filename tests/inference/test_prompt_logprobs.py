@@ -14,8 +14,9 @@ from tests.inference.test_endpoint import Reply, Server, serve
 from transforms.core.errors import ModelError
 from transforms.core.records import Message
 from transforms.inference.endpoint import EndpointEngine
+from transforms.inference.models import EndpointModel
 from transforms.inference.prompt_logprobs import MAX_VOCABULARY, parse
-from transforms.inference.requests import EndpointModel, Failure, ScoreRequest, TokenScores
+from transforms.inference.requests import Failure, ScoreRequest, TokenScores
 
 __all__ = ["serve"]
 Serve = Callable[[Callable[[dict[str, Any], int], Reply]], Server]

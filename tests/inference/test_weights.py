@@ -13,7 +13,7 @@ import pytest
 
 from transforms.core.errors import ConfigError, ModelError
 from transforms.inference import weights as models
-from transforms.inference.requests import TransformersModel
+from transforms.inference.models import TransformersModel
 from transforms.inference.weights import PackageModel, fetch, identity, resolve
 
 HALVES = (b"GGUF first half, ", b"and the second")

@@ -16,7 +16,8 @@ from transforms.judging import Config
 from transforms.judging.vote import Ballot, Vote, count
 from transforms.judging.vote import Config as VoteConfig
 from transforms.shards.mapping import Job, MapShards, Shard
-from transforms.storage.folders import StageFolder, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_rows
 
 
 def ballots(*answers: str, logprobs: tuple[float, ...] = (), texts: tuple[str, ...] = ()) -> list[Ballot]:

@@ -18,7 +18,7 @@ from pipeline.report.page import _steps, by_method, page, samples, summary, toke
 from tests.conftest import problem, rechecked
 from transforms.core import schema
 from transforms.core.records import Arithmetic, Decision, Edge, KeptTrace, RecheckedTrace, Verdict
-from transforms.segment import split_steps
+from transforms.steps.splitting import split_steps
 from transforms.storage.folders import StageFolder
 
 BANDS = (0.25, 0.5, 0.75, 1.0)

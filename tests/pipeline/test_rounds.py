@@ -18,7 +18,8 @@ from tests.conftest import STAGES, digests
 from transforms.core.errors import ConfigError
 from transforms.core.records import Example
 from transforms.inference.weights import identity
-from transforms.storage.folders import StageFolder, read_rows
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_rows
 
 ROUND = ("--set", "base.round=2", "--set", "base.folder=data/round-2")
 

@@ -16,12 +16,13 @@ import pytest
 
 from tests.conftest import problem, segmented, shared
 from transforms.annotate import to_rewrite
+from transforms.answers.final import final_answer
 from transforms.answers.statements import has_answer
 from transforms.answers.thinking import Parts, split_thinking
+from transforms.core.drops import Drop
 from transforms.core.records import (
     Action,
     Annotations,
-    Drop,
     Opinion,
     PrunedTrace,
     Rewrite,
@@ -32,12 +33,15 @@ from transforms.core.records import (
 from transforms.core.seeding import unit_interval
 from transforms.inference.dialogue import Dialogue
 from transforms.inference.requests import Exchange, Failure, TokenScores
-from transforms.pruning import METHODS, dialogue, needs, prune
-from transforms.pruning.budget import QUOTED, Budget, PruneInput, protected
+from transforms.prune import dialogue, prune
+from transforms.pruning import METHODS, needs
+from transforms.pruning.budget import Budget
+from transforms.pruning.given import PruneInput
 from transforms.pruning.methods.drp import terms, why_not
 from transforms.pruning.methods.first_correct import Config, conclusions
+from transforms.pruning.protection import QUOTED, protected
 from transforms.score import Config as ScoreConfig
-from transforms.score import final_answer, requests, score, unscored
+from transforms.score import requests, score, unscored
 
 CODE = "```python\ndef f(x):\n    return x\n```"
 MADE = [

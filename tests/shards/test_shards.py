@@ -17,24 +17,25 @@ import pytest
 
 from tests.conftest import REPO, collect, digests
 from transforms.core import schema
+from transforms.core.drops import drop
 from transforms.core.errors import InputError, UserError, mark, unmark
-from transforms.core.records import Message, drop
+from transforms.core.records import Message
 from transforms.inference.cache import Cache
+from transforms.inference.models import EndpointModel, FakeModel, Price
 from transforms.inference.requests import (
     Completion,
-    EndpointModel,
     Exchange,
     Failure,
-    FakeModel,
     GenerateRequest,
-    Price,
     Sampling,
     ScoreRequest,
     TokenScores,
 )
-from transforms.shards.asking import EngineHandler, Progress
+from transforms.shards.asking import EngineHandler
 from transforms.shards.mapping import AttachNotes, Batch, Job, MapShards, Mark, Shard
-from transforms.storage.folders import StageFolder, read_part
+from transforms.shards.progress import Progress
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_part
 
 
 def source(folder: Path, parts: int = 3, rows: int = 4) -> list[Shard]:
@@ -214,7 +215,7 @@ def test_where_nobody_watches_short_work_says_nothing(
         return capsys.readouterr().err
 
     assert work() == ""
-    monkeypatch.setattr("transforms.shards.asking.QUIET_SECONDS", 0)
+    monkeypatch.setattr("transforms.shards.progress.QUIET_SECONDS", 0)
     assert "generate: 3/3 requests" in work()
 
 

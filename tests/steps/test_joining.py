@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.core.records import Action, Decision
-from transforms.segment import split_steps
 from transforms.steps.joining import joined, stitched
+from transforms.steps.splitting import split_steps
 
 PIECES = st.text(st.sampled_from("ab.- \t\n"), min_size=1, max_size=8)
 

@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from transforms.core import schema
+from transforms.core.drops import Drop
 from transforms.core.errors import InputError
-from transforms.core.records import Drop, Message
-from transforms.storage.folders import StageFolder, read_part
+from transforms.core.records import Message
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_part
 
 ABOUT = {"stage": "test", "config": {"a": 1}}
 
@@ -132,7 +134,8 @@ def test_reading_leaves_no_thread_that_could_abort_the_process_at_its_end(tmp_pa
     program = f"""
 import os
 from transforms import sources
-from transforms.storage.folders import StageFolder, read_part
+from transforms.storage.folders import StageFolder
+from transforms.storage.parts import read_part
 from transforms.sources.base import Parquet
 from transforms.core.records import Message
 

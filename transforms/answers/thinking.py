@@ -16,7 +16,7 @@ import re
 from typing import Literal, NamedTuple
 
 from transforms.answers.extract import final_answer, stated_answer
-from transforms.core.records import DropReason
+from transforms.core.drops import DropReason
 from transforms.text.constructs import construct_start
 
 Thinking = Literal["auto", "tags", "field", "before_answer"]

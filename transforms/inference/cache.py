@@ -19,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from transforms.core.hashing import canonical_json
 from transforms.inference.requests import Completion, Failure, Request, Response, TokenScores
 from transforms.storage import files as storage
-from transforms.storage.folders import canonical_json
 
 ANSWER, FAILURE = ".json", ".failure.json"
 _KINDS: dict[str, Any] = {"generate": Completion, "score": TokenScores}

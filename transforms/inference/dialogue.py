@@ -18,7 +18,8 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from transforms.core.records import DropReason, drop, row_id
+from transforms.core.drops import DropReason, drop
+from transforms.core.records import row_id
 from transforms.inference.requests import Exchange, Failure, Request, first_failure
 
 Found = TypeVar("Found")

@@ -25,9 +25,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from transforms.core.errors import ModelError
 from transforms.inference import prompt_logprobs
+from transforms.inference.models import EndpointModel
 from transforms.inference.requests import (
     Completion,
-    EndpointModel,
     Failure,
     GenerateRequest,
     Request,

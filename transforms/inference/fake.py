@@ -16,18 +16,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from transforms.core.hashing import canonical_json
 from transforms.core.seeding import unit_interval
+from transforms.inference.models import FakeModel
 from transforms.inference.requests import (
     Completion,
     Failure,
-    FakeModel,
     GenerateRequest,
     Request,
     Response,
     ScoreRequest,
     TokenScores,
 )
-from transforms.storage.folders import canonical_json
 
 _SUM = re.compile(r"-?\d+(?:\s[-+]\s-?\d+)+")
 _NUMBER = re.compile(r"\d+")

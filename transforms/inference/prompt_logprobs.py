@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from transforms.core.records import Message
-from transforms.inference.requests import EndpointModel, Failure, Response, ScoreRequest, TokenScores, chat
+from transforms.inference.models import EndpointModel
+from transforms.inference.requests import Failure, Response, ScoreRequest, TokenScores, chat
 
 TOP_LOGPROBS = 20  # as many as vLLM's server gives unless it was started with --max-logprobs
 MAX_VOCABULARY = 1 << 18  # Gemma's; with a smaller one the upper bound holds all the more

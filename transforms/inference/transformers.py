@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from transforms.core.errors import ModelError
+from transforms.core.hashing import canonical_json
 from transforms.core.records import Message
 from transforms.inference.forward import Scorer, Tokens
+from transforms.inference.models import TransformersModel
 from transforms.inference.quiet import quiet_libraries
 from transforms.inference.requests import (
     Completion,
@@ -22,12 +24,10 @@ from transforms.inference.requests import (
     Response,
     ScoreRequest,
     TokenScores,
-    TransformersModel,
     chat,
     too_long,
 )
 from transforms.inference.structured import in_prompt, without_fence
-from transforms.storage.folders import canonical_json
 
 
 class TransformersEngine:

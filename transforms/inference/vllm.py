@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from transforms.core.errors import ModelError
+from transforms.inference.models import VllmModel
 from transforms.inference.quiet import quiet_libraries
-from transforms.inference.requests import Completion, Failure, GenerateRequest, Response, VllmModel, chat, too_long
+from transforms.inference.requests import Completion, Failure, GenerateRequest, Response, chat, too_long
 
 
 class VllmEngine:

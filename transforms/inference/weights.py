@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from transforms.core.errors import ConfigError, ModelError
+from transforms.core.hashing import canonical_json
 from transforms.inference.quiet import quiet_libraries
 from transforms.storage.files import chunks, sha256_file, storage_error
-from transforms.storage.folders import canonical_json
 
 ORIGIN = "origin.json"
 

@@ -21,8 +21,6 @@ import resource
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
-from typing import Any
 
 from transforms.answers.extract import folded, plain, unwrapped
 from transforms.answers.maths import latex, unlike
@@ -30,29 +28,11 @@ from transforms.answers.numbers import lone_number
 from transforms.answers.options import option_letter
 from transforms.core.records import Outcome, Problem
 from transforms.judging.compare import judge_math, judge_number, parsed
+from transforms.judging.gym_scorers import scorer
 from transforms.judging.judgement import Judgement, decided
 from transforms.judging.programs import judge_code
 from transforms.sandbox.bubblewrap import Limits
 
-# The scorers of these reasoning-gym datasets evaluate the model's answer as code (eval, exec or sympy's
-# parse_expr, which is eval). Text from a model is never executed here, so they are refused at ingest.
-EVALUATES_ANSWERS = frozenset(
-    {
-        "binary_matrix",
-        "codeio",
-        "composite",  # may hold any of the others
-        "countdown",
-        "intermediate_integration",
-        "n_queens",
-        "number_sorting",
-        "polynomial_multiplication",
-        "puzzle24",
-        "simple_integration",
-        "spiral_matrix",
-        "string_insertion",
-    }
-)
-PROBES = ("I do not know", "zzz")  # no scorer may take these for right
 DEFAULT_LIMITS = Limits()
 WORKER_MEMORY = 4 << 30  # bytes of address space; sympy can ask for more than a machine has
 
@@ -138,17 +118,3 @@ KINDS: dict[str, Callable[[str, Problem], Judgement]] = {
     "choice": _choice,
     "text": _text,
 }
-
-
-@cache
-def scorer(dataset: str) -> Callable[[str, dict[str, Any]], float]:
-    """reasoning-gym's own scorer of a dataset.
-
-    Raises:
-        ValueError: it would run the answer as code.
-    """
-    import reasoning_gym
-
-    if dataset in EVALUATES_ANSWERS:
-        raise ValueError(f"the scorer of {dataset} evaluates answers as code")
-    return reasoning_gym.get_score_answer_fn(dataset)

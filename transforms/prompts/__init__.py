@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
+from transforms.core.records import Problem
+
 FOLDER = Path(__file__).parent
 
 
@@ -26,3 +28,11 @@ def checksum(*names: str) -> str:
 @cache
 def _text(name: str) -> str:
     return (FOLDER / f"{name}.txt").read_text(encoding="utf-8").strip()
+
+
+def with_instruction(problem: Problem, instruction: str) -> str:
+    """The question, its options unless it lists them itself, and what to do, as a prompt."""
+    question = problem.question.strip()
+    if not all(option in question for option in problem.options):
+        question += "\n\n" + "\n".join(f"{chr(65 + i)}. {option}" for i, option in enumerate(problem.options))
+    return f"{question}\n\n{instruction}".strip()

@@ -1,8 +1,4 @@
-"""What every pruning method gets, what stays whatever it says, and how decisions become text.
-
-A method that ranks steps gives an order of deletion; `within_budget` deletes down that order until the budget holds.
-Three kinds of steps are protected: the first, the last one that has the final answer, and code that the response quotes.
-"""
+"""Deletes steps in an order that a method gives, until its budget of tokens holds."""
 
 from __future__ import annotations
 
@@ -12,49 +8,13 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from transforms.answers.statements import fenced, has_answer, lines
 from transforms.core.config import Config
 from transforms.core.records import (
     Action,
-    Annotations,
     Decision,
-    Opinion,
-    Rewrite,
-    SegmentedTrace,
-    StepScore,
-    TraceScores,
 )
-from transforms.score import final_answer
-
-QUOTED = "code that the response quotes"
-
-
-class PruneInput(NamedTuple):
-    """A trace in steps, with its scores and the teacher's opinions where the method asks for them."""
-
-    trace: SegmentedTrace
-    scores: TraceScores | None = None
-    annotations: Annotations | None = None
-
-    def step_scores(self) -> tuple[StepScore, ...]:
-        """Of each step, for a method that needs scores."""
-        assert self.scores is not None
-        return self.scores.steps
-
-    def opinions(self) -> tuple[Opinion, ...]:
-        """On each step, for a method that needs them."""
-        assert self.annotations is not None
-        return self.annotations.opinions
-
-    def rewrites(self) -> tuple[Rewrite, ...]:
-        """The teacher's, for a method that needs its actions."""
-        assert self.annotations is not None
-        return self.annotations.rewrites
-
-    @property
-    def num_tokens(self) -> int:
-        """Of the thinking, by its steps; for a method that needs scores."""
-        return sum(score.num_tokens for score in self.step_scores())
+from transforms.pruning.given import PruneInput
+from transforms.pruning.protection import protected
 
 
 class Budget(Config):
@@ -128,33 +88,3 @@ def shortfall(given: PruneInput, decisions: Sequence[Decision], config: Config) 
     reasons = dict.fromkeys(one.reason for one in decisions if one.action == Action.KEEP)
     spared = set(reasons) <= set(protected(given.trace).values())
     return f"{kept} tokens stay where {budget} may: {'those of protected steps' if spared else '; '.join(reasons)}"
-
-
-def protected(trace: SegmentedTrace) -> dict[int, str]:
-    """The steps that no ranking may delete, and why."""
-    texts = trace.texts
-    spared = dict.fromkeys(quoted_steps(trace), QUOTED)
-    if (last := _last_with(final_answer(trace.response, trace.problem), texts)) is not None:
-        spared[last] = "has the final answer"
-    if texts:
-        spared[0] = "the first step"
-    return spared
-
-
-def _last_with(answer: str, texts: Sequence[str]) -> int | None:
-    """The last text that has the answer as a value of its own."""
-    if not answer:
-        return None
-    return next((number for number in reversed(range(len(texts))) if has_answer(texts[number], answer)), None)
-
-
-def quoted_steps(trace: SegmentedTrace) -> list[int]:
-    """The steps with a fenced block of code whose lines stand in the response, one after another, however far indented."""
-    places = [_lined(trace.response), *map(_lined, fenced(trace.response))]
-    bodies = [[body for body in map(_lined, fenced(text)) if body.strip()] for text in trace.texts]
-    return [step for step, found in enumerate(bodies) if any(body in place for body in found for place in places)]
-
-
-def _lined(code: str) -> str:
-    """Its lines, each between two ends of lines."""
-    return "\n" + "\n".join(line.strip() for line in lines(code)) + "\n"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-from transforms.core.records import Drop, DropReason
+from transforms.core.drops import Drop, DropReason
 
 FAILED = (
     DropReason.TRUNCATED,

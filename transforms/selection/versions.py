@@ -18,7 +18,8 @@ from pydantic import Field, field_validator, model_validator
 
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
-from transforms.core.records import Arithmetic, DropReason, Outcome
+from transforms.core.drops import DropReason
+from transforms.core.records import Arithmetic, Outcome
 from transforms.core.seeding import unit_interval
 from transforms.selection.difficulty import band_name, band_of, quotas
 from transforms.selection.sketches import similarity

@@ -8,38 +8,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
-from tqdm import tqdm
 
 from transforms.core.errors import UserError, mark
 from transforms.inference.cache import Cache, Damaged
-from transforms.inference.requests import (
-    Completion,
-    Engine,
-    Exchange,
-    Failure,
-    Model,
-    Request,
-    Response,
-    TokenScores,
-    amount,
-    asked_for,
-    cost,
-    has_weights,
-)
+from transforms.inference.engines import Engine, load_engine
+from transforms.inference.models import Model, has_weights
+from transforms.inference.requests import Exchange, Failure, Request, Response, asked_for
 from transforms.inference.structured import checked
 from transforms.shards.mapping import Answers, Batch
+from transforms.shards.progress import Progress, num_prompt_tokens, num_tokens
 
 Again = Callable[[Sequence[Any], Sequence[list[Exchange]]], list[list[Request]]]
-QUIET_SECONDS = 300  # between lines of progress where nobody watches
 _NO_ANSWER = Failure("engine_error", "the engine gave no answer")
-
-_SHAPE = "{{desc}}: {{n_fmt}}/{{total_fmt}} requests{{postfix}} [{{elapsed}} gone{left}]"
 
 
 class LazyEngine:
@@ -59,25 +44,6 @@ class LazyEngine:
             _count("engines_started", 1)
             _count("engine_seconds_start", round(time.monotonic() - started))
         return self._engine
-
-
-def load_engine(model: Model, folder: str) -> Engine:
-    """The engine for `model`, whose files are in `folder` (or a hub id). Imports only that engine's library."""
-    if model.engine == "vllm":
-        from transforms.inference.vllm import VllmEngine
-
-        return VllmEngine(model, folder)
-    if model.engine == "transformers":
-        from transforms.inference.transformers import TransformersEngine
-
-        return TransformersEngine(model, folder)
-    if model.engine == "endpoint":
-        from transforms.inference.endpoint import EndpointEngine
-
-        return EndpointEngine(model)
-    from transforms.inference.fake import FakeEngine
-
-    return FakeEngine(model)
 
 
 class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
@@ -192,104 +158,6 @@ class EngineHandler(ModelHandler[Batch, Answers, LazyEngine]):
             bar.answered(response)
         _count("engine_seconds_run", round(time.monotonic() - started))
         return answers
-
-
-def num_tokens(response: Response) -> int:
-    """Tokens generated, or scored."""
-    if isinstance(response, Completion):
-        return response.num_tokens
-    return len(response.starts) if isinstance(response, TokenScores) else 0
-
-
-def num_prompt_tokens(response: Response) -> int:
-    """Tokens read before the answer; of scores they are not known."""
-    return response.num_prompt_tokens if isinstance(response, Completion) else 0
-
-
-class Progress:
-    """How far a stage is, on stderr; where that is no terminal, a line every five minutes.
-
-    generate: 34/144 requests, 12 from the cache, 512 tok/s in, 79 tok/s out, 2 failed (2 timeout), cost 0.12 [1:20 gone, 4:12 left]
-    """
-
-    def __init__(self, label: str, total: int, model: Model):
-        self._model = model
-        self._cached = self._answered = self._tokens = self._prompt_tokens = 0
-        self._failures: Counter[str] = Counter()
-        self._started: float | None = None
-        terminal = sys.stderr.isatty()
-        seconds = 0.5 if terminal else QUIET_SECONDS
-        self._bar = tqdm(
-            total=total, desc=label, file=sys.stderr if terminal else _Lines(), bar_format=_SHAPE.format(left=""),
-            dynamic_ncols=terminal, mininterval=seconds, maxinterval=max(seconds, 1), leave=True,
-        )  # fmt: skip
-
-    def cached(self, count: int) -> None:
-        """The cache answered `count` requests."""
-        self._cached += count
-        self.repeated(count)
-
-    def repeated(self, count: int) -> None:
-        """`count` requests need no model: the cache has them, or they are asked once for several rows."""
-        self._bar.initial += count  # so that the time left counts only what is asked
-        self._bar.update(count)
-        self._refresh()
-
-    def more(self, count: int) -> None:
-        """`count` requests come beside those expected, or fewer where it is negative."""
-        self._bar.total += count
-
-    def asking(self) -> None:
-        """The engine is ready: time counts from here."""
-        if self._started is None:
-            self._started = time.monotonic()
-            self._bar.start_t = self._bar.last_print_t = time.time()
-
-    def answered(self, response: Response) -> None:
-        """The model answered one request."""
-        self._answered += 1
-        if self._answered == 8:  # before, the time left would be a guess from the shortest answers
-            self._bar.bar_format = _SHAPE.format(left=", {remaining} left")
-        self._tokens += num_tokens(response)
-        self._prompt_tokens += num_prompt_tokens(response)
-        if isinstance(response, Failure):
-            self._failures[response.kind] += 1
-        self._refresh()
-        self._bar.update(1)
-        if sys.stderr.isatty() and self._bar.n >= self._bar.total:
-            self._bar.refresh()
-
-    def _refresh(self) -> None:
-        self._bar.set_postfix_str(", ".join(self._parts()), refresh=False)
-
-    def _parts(self) -> Iterator[str]:
-        yield f"{self._cached} from the cache"
-        seconds = time.monotonic() - self._started if self._started else 0
-        if seconds > 1:
-            if self._prompt_tokens:
-                yield f"{self._prompt_tokens / seconds:.0f} tok/s in"
-            yield f"{self._tokens / seconds:.0f} tok/s" + (" out" if self._prompt_tokens else "")
-        if self._failures:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._failures.items()))
-            yield f"{self._failures.total()} failed ({kinds})"
-        if spent := cost(self._model, self._prompt_tokens, self._tokens):
-            yield f"cost {amount(spent)}"
-
-
-class _Lines:
-    """stderr that is not a terminal: now and then a state of the bar becomes a line of its own; of short work none does."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def write(self, text: str) -> None:
-        stripped = text.strip("\r\n \x1b[A")
-        if stripped and time.monotonic() - self._last >= QUIET_SECONDS:
-            sys.stderr.write(stripped + "\n")
-            self._last = time.monotonic()
-
-    def flush(self) -> None:
-        sys.stderr.flush()
 
 
 def _say(text: str) -> None:

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import apache_beam as beam
 
 from transforms.core import schema
+from transforms.core.drops import Drop, drop
 from transforms.core.errors import UserError, mark
-from transforms.core.records import Drop, drop, row_id
+from transforms.core.records import row_id
 from transforms.inference.requests import Exchange, Request
-from transforms.storage.folders import Receipt, StageFolder, read_part
+from transforms.storage.folders import Receipt, StageFolder
+from transforms.storage.parts import read_part
 
 if TYPE_CHECKING:
     from apache_beam.ml.inference.base import ModelHandler

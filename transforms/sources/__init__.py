@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from transforms.core.drops import Drop
 from transforms.core.errors import InputError
-from transforms.core.records import Drop
 from transforms.sources import gym, jsonl, tables
 from transforms.sources.base import Benchmark, Fields, Jsonl, Planned, Raw, Slice, Source, as_text, row_name
 from transforms.sources.traces import LAYOUTS, RecordedTrace, TraceRow, TraceSource

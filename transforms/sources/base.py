@@ -11,8 +11,8 @@ from pydantic import Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms.core.config import Config as BaseConfig
+from transforms.core.drops import Drop, DropReason, drop
 from transforms.core.errors import InputError
-from transforms.core.records import Drop, DropReason, drop
 
 MAX_ROWS = 100_000_000
 

@@ -9,7 +9,8 @@ from importlib.metadata import version
 from typing import Any
 
 from transforms.core.errors import ConfigError
-from transforms.judging.judge import EVALUATES_ANSWERS, PROBES, lone_number, scorer
+from transforms.judging.gym_scorers import EVALUATES_ANSWERS, PROBES, scorer
+from transforms.judging.judge import lone_number
 from transforms.sources.base import Planned, Raw, ReasoningGym, Slice, evenly
 
 

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from transforms.core.drops import DropReason
 from transforms.core.errors import InputError
-from transforms.core.records import DropReason
 from transforms.sources.base import Jsonl, Planned, Slice, check_fields, from_columns, in_order, unreadable
 from transforms.storage import files as storage
 

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from transforms.core.drops import DropReason
 from transforms.core.errors import InputError
-from transforms.core.records import DropReason
 from transforms.sources.base import Parquet, Planned, Slice, check_fields, evenly, from_columns, in_order, unreadable
 from transforms.storage import files as storage
-from transforms.storage.folders import open_parquet
+from transforms.storage.parts import open_parquet
 
 _BATCH_ROWS = 256
 

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms.core.config import Config as BaseConfig
-from transforms.core.records import DropReason, whole_pairs
+from transforms.core.drops import DropReason, whole_pairs
 from transforms.inference.requests import finish_reason
 from transforms.sources.base import HubDataset, JsonlFile, ParquetFile, Raw, Rows, Unreadable, as_text
 

@@ -13,23 +13,21 @@ Nothing here depends on the time, the host or the order in which parts were made
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from transforms.core import schema
+from transforms.core.drops import Drop
 from transforms.core.errors import InputError
-from transforms.core.records import Drop
+from transforms.core.hashing import canonical_json, fingerprint
 from transforms.storage import files as storage
+from transforms.storage.parts import open_parquet, part_name, to_parquet
 
-Record = TypeVar("Record")
 MANIFEST = "manifest.json"
 DROPS = "drops.parquet"
 WORK = "_work"
@@ -50,37 +48,6 @@ class Receipt:
     rows_kept: int
     files: dict[str, tuple[int, str]]
     drops: tuple[Drop, ...] = field(default=())
-
-
-def part_name(index: int) -> str:
-    """The file name of part `index`."""
-    return f"part-{index:05d}.parquet"
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with one spelling for equal values."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def fingerprint(about: dict[str, Any]) -> str:
-    """sha256 of what a folder is made from."""
-    return hashlib.sha256(canonical_json(about).encode()).hexdigest()
-
-
-def to_parquet(table: pa.Table) -> bytes:
-    """The table as a Parquet file: zstd, and the same bytes for the same rows."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def open_parquet(file: IO[bytes]) -> pq.ParquetFile:
-    """A Parquet file that only the calling thread reads, given `use_threads=False` and no `pre_buffer`.
-
-    Arrow's own threads call Python's file objects; one that does so while the interpreter ends aborts the process (exit code 134),
-    its work done. Raises pyarrow.ArrowInvalid if it is no Parquet file.
-    """
-    return pq.ParquetFile(file, pre_buffer=False)
 
 
 @dataclass(frozen=True)
@@ -302,39 +269,3 @@ def is_changed(folder: StageFolder, content: str) -> bool:
 
 def _content(manifest: dict[str, Any]) -> str:
     return fingerprint({"parts": manifest["parts"]})
-
-
-def read_part(record: type[Record], path: str) -> Iterator[Record]:
-    """The rows of one part.
-
-    Raises:
-        InputError: the file is not there, not Parquet, or lacks a column.
-    """
-    for batch in _table(record, path).to_batches(max_chunksize=64):
-        for values in batch.to_pylist():
-            yield schema.from_plain(record, values)
-
-
-def find_row(record: type[Record], paths: Iterable[str], id: str) -> Record | None:
-    """The row with this id in several parts, without making records of the others. Raises InputError as `read_part`."""
-    for path in paths:
-        table = _table(record, path)
-        for values in table.filter(pc.equal(table["id"], id)).to_pylist():
-            return schema.from_plain(record, values)
-    return None
-
-
-def _table(record: type[Record], path: str) -> pa.Table:
-    try:
-        table = open_parquet(io.BytesIO(storage.read_bytes(path))).read(use_threads=False)
-        return table.select(schema.arrow_schema(record).names)  # type: ignore[arg-type]
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise InputError(
-            f"{path} is damaged or from another version ({error}): run the stage that writes it again with --force"
-        ) from error
-
-
-def read_rows(record: type[Record], paths: Iterable[str]) -> Iterator[Record]:
-    """The rows of several parts, one after another. Raises InputError."""
-    for path in paths:
-        yield from read_part(record, path)

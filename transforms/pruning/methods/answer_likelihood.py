@@ -23,12 +23,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from transforms.answers.final import final_answer
+from transforms.answers.likelihood import answer_request, likelihood
 from transforms.answers.statements import without_statements
 from transforms.core.config import refuse_unread
 from transforms.core.records import Action, Decision
 from transforms.inference.dialogue import Dialogue, answers_to
-from transforms.pruning.budget import Budget, Deletion, PruneInput, protected, within_budget
-from transforms.score import answer_request, final_answer, likelihood
+from transforms.pruning.budget import Budget, Deletion, within_budget
+from transforms.pruning.given import PruneInput
+from transforms.pruning.protection import protected
 from transforms.steps.joining import of_steps
 
 VERSION = "3"

@@ -25,14 +25,17 @@ from typing import Literal, cast
 import regex
 from pydantic import Field, model_validator
 
+from transforms.answers.final import final_answer
 from transforms.answers.statements import normalised, numbers, only_states, sentences
 from transforms.core.config import refuse_unread
 from transforms.core.records import Action, Decision, SegmentedTrace, Step
 from transforms.inference.dialogue import Dialogue, answers_to
 from transforms.inference.requests import TokenScores, turn
-from transforms.pruning.budget import Budget, Deletion, PruneInput, lowest_first, protected, within_budget
-from transforms.score import final_answer, first_visible, score_step
+from transforms.pruning.budget import Budget, Deletion, lowest_first, within_budget
+from transforms.pruning.given import PruneInput
+from transforms.pruning.protection import protected
 from transforms.steps.joining import of_steps
+from transforms.steps.scores import first_visible, score_step
 
 VERSION = "5"
 NEEDS = frozenset({"scores"})

@@ -23,7 +23,8 @@ from text_to_num import alpha2digit
 from transforms.answers.statements import normalised, numbers
 from transforms.core.config import Config as BaseConfig
 from transforms.core.records import Action, Decision, Opinion, Rewrite
-from transforms.pruning.budget import PruneInput, protected
+from transforms.pruning.given import PruneInput
+from transforms.pruning.protection import protected
 
 VERSION = "5"
 NEEDS = frozenset({"actions"})

@@ -22,7 +22,8 @@ from transforms.answers.statements import has_answer, masked, sentences
 from transforms.core.config import Config as BaseConfig
 from transforms.core.records import Action, Decision, Problem
 from transforms.judging import checkable, is_correct
-from transforms.pruning.budget import QUOTED, PruneInput, quoted_steps
+from transforms.pruning.given import PruneInput
+from transforms.pruning.protection import QUOTED, quoted_steps
 
 VERSION = "3"
 NEEDS: frozenset[str] = frozenset()

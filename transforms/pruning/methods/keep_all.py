@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transforms.core.config import Config as BaseConfig
 from transforms.core.records import Action, Decision
-from transforms.pruning.budget import PruneInput
+from transforms.pruning.given import PruneInput
 
 VERSION = "1"
 NEEDS: frozenset[str] = frozenset()

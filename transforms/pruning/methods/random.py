@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from transforms.core.records import Decision
 from transforms.core.seeding import unit_interval
-from transforms.pruning.budget import Budget, PruneInput, lowest_first, within_budget
+from transforms.pruning.budget import Budget, lowest_first, within_budget
+from transforms.pruning.given import PruneInput
 
 VERSION = "1"
 NEEDS = frozenset({"scores"})

@@ -14,7 +14,9 @@ from pydantic import Field, model_validator
 
 from transforms.core.config import refuse_unread
 from transforms.core.records import Decision
-from transforms.pruning.budget import Budget, PruneInput, decided, lowest_first, protected, within_budget
+from transforms.pruning.budget import Budget, decided, lowest_first, within_budget
+from transforms.pruning.given import PruneInput
+from transforms.pruning.protection import protected
 
 VERSION = "1"
 NEEDS = frozenset({"scores", "entropies"})

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from transforms.core.records import Decision
 from transforms.pruning.budget import Budget as Config
-from transforms.pruning.budget import Deletion, PruneInput, within_budget
+from transforms.pruning.budget import Deletion, within_budget
+from transforms.pruning.given import PruneInput
 
 VERSION = "1"
 NEEDS = frozenset({"scores"})
