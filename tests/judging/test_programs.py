@@ -603,9 +603,9 @@ def test_a_bwrap_that_does_not_work_says_why(tmp_path: Path, monkeypatch: pytest
 
 AS_USER = """
 import os, sys
-from tests import test_code as suite
+from tests.judging import test_programs as suite
 from transforms.core.records import CodeTests
-from transforms.judging import sandbox
+from transforms.sandbox import bubblewrap as sandbox
 assert os.getuid() == 65534 and sandbox.available() is None, sandbox.available()
 for name, body in suite.REACHES.items():
     if "PORT" not in body:
