@@ -34,7 +34,6 @@ from typing import Any, NamedTuple
 from scipy.stats import binomtest
 
 from transforms import annotate, recheck
-from transforms import judging as verify
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.records import Outcome, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, TraceScores
 from transforms.inference import weights as models
@@ -42,6 +41,7 @@ from transforms.inference.cache import Cache
 from transforms.inference.dialogue import conversation
 from transforms.inference.models import Model, TransformersModel, VllmModel
 from transforms.inference.requests import Completion, Exchange, GenerateRequest, Request, Sampling
+from transforms.judging import Config as Judging
 from transforms.judging import judge_response
 from transforms.prune import dialogue, prune
 from transforms.pruning import METHODS, needs
@@ -58,7 +58,7 @@ from transforms.storage.parts import read_rows
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 INSTRUCTION = "Reason step by step, and put the final answer within \\boxed{}."
-JUDGING = verify.Config()
+JUDGING = Judging()
 MAX_CHARS = 24_000  # of a thinking; longer ones do not fit into the reader's window
 
 
@@ -99,7 +99,7 @@ def ways(names: Sequence[str], ratios: Sequence[float]) -> Iterator[Way]:
     """Each way at each budget; those without a budget once."""
     for name in names:
         method, options = WAYS[name]
-        if getattr(METHODS[method].Config(**options), "has_budget", False):
+        if METHODS[method].Config(**options).has_budget:
             for ratio in ratios:
                 yield Way(f"{name} {ratio}", method, {**options, "ratio": ratio})
         else:

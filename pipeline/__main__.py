@@ -11,24 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.graph import STAGES, Stage
 from transforms.core.errors import ConfigError, UserError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
-HELP = {
-    "models": "Make local folders for the models whose weights come from packages.",
-    "ingest": "Read the problems of all sources → problems/.",
-    "generate": "Ask the teacher for traces → traces/.",
-    "verify": "Judge each trace's answer → verdicts/.",
-    "segment": "Cut the thinking into steps → steps/.",
-    "score": "Score the steps with the scorer → scores/.",
-    "annotate": "Ask the teacher what to do with each step → annotations/.",
-    "prune": "Decide which steps go, one folder a method → pruned/METHOD/.",
-    "recheck": "Check that pruned traces still hold → rechecked/METHOD/.",
-    "filter": "Keep what is correct, a few per problem → kept/.",
-    "emit": "Write training shards → shards/FORMAT/.",
-    "report": "Sum up the run → report/.",
-}
-
 app = typer.Typer(
     help="Distil concise reasoning: generate traces, prune them, check them, emit training shards.\n\n`dvc repro` runs all stages in order; each is also a command of its own.",
     no_args_is_help=True,
@@ -81,9 +67,9 @@ def _run(
 ) -> None:
     from pipeline.params import load
     from pipeline.paths import Paths
-    from pipeline.plans import Context
     from pipeline.rounds import of_round
     from pipeline.run import run_stage
+    from pipeline.stages.base import Context
     from transforms.storage import files as storage
 
     loaded = load(params, override)
@@ -98,11 +84,13 @@ def _run(
         run_stage(stage, context, method)
 
 
-def _add_stage(name: str) -> None:
+def _add_stage(stage: Stage) -> None:
+    name = stage.name
+    text = f"{stage.help[:-1]} → {stage.folder}/{stage.per and stage.per.upper() + '/'}."
     settings: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
     usage = "All other options go to Beam, for example `--project` or `--region` for Dataflow."
 
-    if name in ("prune", "recheck"):
+    if stage.per == "method":
 
         def with_method(
             context: typer.Context,
@@ -114,7 +102,7 @@ def _add_stage(name: str) -> None:
         ) -> None:
             _run(name, context.args, params, override, data, force, method)
 
-        app.command(name, help=HELP[name], epilog=usage, context_settings=settings)(with_method)
+        app.command(name, help=text, epilog=usage, context_settings=settings)(with_method)
         return
 
     def plain(
@@ -126,20 +114,29 @@ def _add_stage(name: str) -> None:
     ) -> None:
         _run(name, context.args, params, override, data, force)
 
-    app.command(name, help=HELP[name], epilog=usage, context_settings=settings)(plain)
+    app.command(name, help=text, epilog=usage, context_settings=settings)(plain)
 
 
-for stage_name in HELP:
-    _add_stage(stage_name)
+for one in STAGES:
+    _add_stage(one)
 
 
 @app.command(help="Check the parameter file, as `make repro` does before it starts.")
 def check(params: ParamsFile = "params.yaml", override: Override = None) -> None:
     """Exit code 2 and one line if something is wrong or missing."""
-    from pipeline.params import check_complete
+    from pipeline.checks import check_complete
 
     found = check_complete(params, override)
     print(f"{params}: complete and right; prune.methods: {', '.join(found.prune.methods)}")
+
+
+@app.command(help="Write dvc.yaml, which follows from the stages in pipeline/graph.py.")
+def graph() -> None:
+    """In the working folder."""
+    from pipeline.dvc import text
+
+    with open("dvc.yaml", "w", encoding="utf-8") as file:
+        file.write(text())
 
 
 @app.command(help="Show what is done, unfinished and dropped, and what it took.")

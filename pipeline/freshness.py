@@ -1,27 +1,75 @@
-"""Whether a folder was made from what is there now."""
+"""What a stage's rows depend on, and whether a folder was made from what is there now: one judge for `status`, a run, and dvc.yaml.
+
+depends_on("score", params) → {"stage": "score", "code": "0.1.0+5b…", "config": {"score": {…}, "models.student": {…}}, "needs": ["scores"]}
+"""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from typing import Any
 
-from pipeline.paths import FOLDERS, Paths
+from pipeline.code import code_version, method_code
+from pipeline.graph import NAMED, STAGES, Stage
+from pipeline.params import Params
+from pipeline.paths import Paths
 from transforms.core.errors import InputError
+from transforms.core.hashing import canonical_json
+from transforms.pruning import METHODS, needs
+from transforms.storage import files
 from transforms.storage.folders import StageFolder, is_changed
 
-_NEEDS = "what the methods need"  # of scores or opinions, by prune.methods and their options
-_ORDER = list(FOLDERS.values())
+_ORDER = [stage.folder for stage in STAGES]
 
 
-def freshness(manifest: dict[str, Any], paths: Paths, config: dict[str, Any]) -> str:
-    """ "done", or what the folder was made from and is not there any more; `config`: what it would be made with now."""
-    for name, content in manifest["inputs"].items():
-        if name == "sources":
-            continue
-        source = paths.folder(name)
-        if source.manifest() is None or is_changed(source, content):
-            return f"stale: {name} changed"
-    changed = [key for key, value in config.items() if manifest["config"].get(key) != value]
-    return f"stale: {_NEEDS if changed[0] == 'wanted' else changed[0]} changed" if changed else "done"
+def depends_on(name: str, params: Params, method: str = "") -> dict[str, Any]:
+    """What the rows of a stage are made from, beside the rows that it reads. `needs` only where the methods decide what it makes."""
+    stage = NAMED[name]
+    values = params.model_dump(mode="json", by_alias=True)
+    values["prune"]["options"] = {name: params.prune.option(name).model_dump(mode="json") for name in METHODS}
+    about = {
+        "stage": name,
+        "code": code_version(name, method),
+        "config": {key: _value(values, key.split(".")) for key in keys(stage, params, method)},
+    }
+    return about | ({"needs": list(stage.needs(params))} if stage.needs else {})
+
+
+def keys(stage: Stage, params: Params, method: str = "") -> list[str]:
+    """The dotted keys of params.yaml that the stage depends on: none where nothing is needed of it, nor the scorer's where the method does not ask it."""
+    if stage.needs and not stage.needs(params):
+        return []
+    found = [_filled(key, params, method) for key in stage.params]
+    if stage.name == "prune" and "scorer" not in needs(method, params.prune.option(method)):
+        return [key for key in found if key.startswith("prune.")]
+    return found
+
+
+def stale(manifest: dict[str, Any], now: dict[str, Any], paths: Paths, inputs: dict[str, Any] | None = None) -> str:
+    """What a finished folder was made from that is otherwise now, as "steps changed"; "" if nothing is.
+
+    `now` is `depends_on`, and the model's identity where that is known; `inputs`: what would be read now, else what lies there is looked at.
+    """
+    if inputs is None:
+        for name, content in manifest["inputs"].items():
+            if name == "sources":
+                continue
+            source = paths.folder(name)
+            if source.manifest() is None or is_changed(source, content):
+                return f"{name} changed"
+    elif manifest["inputs"] != inputs:
+        names = {*inputs, *manifest["inputs"]}
+        return f"{next(name for name in sorted(names) if inputs.get(name) != manifest['inputs'].get(name))} changed"
+    if now.get("needs") != manifest.get("needs"):
+        return "what the methods need changed"
+    for key in sorted({*now["config"], *manifest["config"]}):
+        if now["config"].get(key) != manifest["config"].get(key):
+            return f"{key} changed"
+    for key in ("code", "model"):
+        if key in now and now[key] != manifest.get(key):
+            return f"{'the ' if key == 'model' else ''}{key} changed"
+    return ""
 
 
 def refuse_stale(given: dict[str, StageFolder], made_from: dict[str, str], paths: Paths) -> None:
@@ -39,3 +87,26 @@ def refuse_stale(given: dict[str, StageFolder], made_from: dict[str, str], paths
                 raise InputError(
                     f"{folder.path} was made from an earlier {sources[source].path}: run `{folder.made_by}` again, or `dvc repro`"
                 )
+
+
+def write_needs(params: Params, paths: Paths) -> None:
+    """Writes what DVC cannot work out, as files for it to depend on: what is needed of a stage, and a method's own code."""
+    about: dict[str, dict[str, Any]] = {
+        stage.name: {"needs": list(stage.needs(params))} for stage in STAGES if stage.needs
+    }
+    about |= {f"prune-{method}": {"code": method_code(method)} for method in params.prune.methods}
+    for name, value in about.items():
+        os.makedirs(paths.needs, exist_ok=True)
+        files.write_bytes(os.path.join(paths.needs, f"{name}.json"), (canonical_json(value) + "\n").encode())
+
+
+def _filled(key: str, params: Params, method: str) -> str:
+    return re.sub(
+        r"\{(.+?)\}", lambda found: method if found[1] == "method" else str(_value(params, found[1].split("."))), key
+    )
+
+
+def _value(values: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        values = values[part] if isinstance(values, dict) else getattr(values, part)
+    return values

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 from ruamel.yaml import YAML, YAMLError
 
-from pipeline.messages import MISSING, validated, value_at
+from pipeline.messages import validated
 from transforms.annotate import Config as Annotate
 from transforms.core.config import Config, combination, unknown_key
 from transforms.core.errors import ConfigError, InputError
@@ -30,12 +29,9 @@ from transforms.ingest import Config as Ingest
 from transforms.judging import Config as Verify
 from transforms.pruning import METHODS, needs
 from transforms.recheck import Config as Recheck
-from transforms.sandbox.bubblewrap import require
 from transforms.score import Config as Score
 from transforms.segment import Config as Segment
 from transforms.sources import source_name
-
-ASKING = ("generate", "score", "annotate", "recheck")  # the stages that name the model they ask; others may ask score's
 
 
 class Base(Config):
@@ -258,59 +254,6 @@ def _without_references(source: Any) -> bool:
     return source.kind != "reasoning_gym" and source.answer_kind != "code" and source.fields.answer is None
 
 
-# What each stage depends on, as dotted keys of params.yaml; `{…}` is replaced by that key's value.
-SECTIONS = {
-    "models": (
-        "base.round",
-        "annotate.model",
-        "generate.import",
-        "generate.model",
-        "recheck.model",
-        "score.model",
-        "models",
-    ),
-    "ingest": ("base", "ingest", "generate.import"),
-    "generate": ("base.round", "generate", "verify", "models.{generate.model}"),
-    "verify": ("verify",),
-    "segment": ("segment", "score.model", "models.{score.model}"),  # which it asks with unit: confidence
-    "score": ("score", "models.{score.model}", "prune.methods", "prune.options"),
-    "annotate": ("annotate", "models.{annotate.model}", "prune.methods", "prune.options"),
-    "prune": ("prune.options.{method}", "score.model", "models.{score.model}"),
-    "recheck": ("recheck", "verify", "models.{recheck.model}"),
-    "filter": ("base.seed", "filter", "prune.methods"),
-    "emit": ("base.round", "base.seed", "emit"),
-    "report": ("report", "filter.bands", "filter.num_examples", "prune.methods", "emit.formats"),
-}
-
-
-def section(params: Params, stage: str, method: str = "") -> dict[str, Any]:
-    """The values that `stage` depends on, by dotted key, as JSON values.
-
-    Of the methods, `score` and `annotate` depend on no more than what they need; and of the scorer, `prune` only where a
-    method asks it.
-    """
-    values = params.model_dump(mode="json", by_alias=True)
-    values["prune"]["options"] = {name: params.prune.option(name).model_dump(mode="json") for name in METHODS}
-    found: dict[str, Any] = {}
-    keys: Iterable[str] = SECTIONS[stage]
-    if stage in ("score", "annotate"):
-        wanted = params.prune.opinions if stage == "annotate" else sorted(params.prune.needs & {"scores"})
-        found["wanted"] = list(wanted)
-        keys = [key for key in keys if wanted and not key.startswith("prune.")]
-    if stage == "prune" and "scorer" not in needs(method, params.prune.option(method)):
-        keys = [key for key in keys if key.startswith("prune.")]
-    for key in keys:
-        if "{" in key:
-            key = key.replace("{method}", method)
-            for stage_name in ASKING:
-                key = key.replace(f"{{{stage_name}.model}}", getattr(params, stage_name).model)
-        value: Any = values
-        for part in key.split("."):
-            value = value[part]
-        found[key] = value
-    return found
-
-
 def load(path: str, overrides: list[str] | None = None) -> Params:
     """The parameters of a YAML file with `group.key=value` overrides.
 
@@ -337,55 +280,6 @@ def load(path: str, overrides: list[str] | None = None) -> Params:
             except ConfigError as error:
                 raise ConfigError(f"models.{name}.model = {model.model!r}: {error}") from None
     return params
-
-
-def used_models(params: Params) -> dict[str, Any]:
-    """The models that a stage asks, by name. Where traces are imported, none is asked for them."""
-    asks = {
-        "generate": not params.generate.imports,
-        "score": params.prune.needs & {"scores", "scorer"} or params.segment.unit == "confidence",
-        "annotate": params.prune.opinions,
-        "recheck": True,
-    }
-    names = {getattr(params, stage).model for stage in ASKING if asks[stage]}
-    return {name: model for name, model in params.models.items() if name in names}
-
-
-def check_complete(path: str, overrides: list[str] | None = None) -> Params:
-    """Whether `dvc repro` can begin; the parameters.
-
-    Raises:
-        ConfigError: the file leaves out a key that dvc.yaml needs; a stage alone would take the default.
-        SandboxError: answers will be code, and there is no sandbox.
-        ModelError: a key is not in the environment.
-    """
-    params = load(path, overrides)
-    with open(path, encoding="utf-8") as file:
-        values = YAML(typ="safe", pure=True).load(file)
-    check_sandbox(params)
-    for model in used_models(params).values():
-        if model.engine == "endpoint":
-            model.api_key()  # is it set?
-    if not params.base.folder:
-        raise ConfigError(f"{path}: base.folder is missing; DVC needs it there: data, or data/round-2 for round 2")
-    for stage in SECTIONS:
-        for method in params.prune.methods:
-            for key in [f"{stage}.model"] * (stage in ASKING) + list(section(params, stage, method)):
-                if key != "wanted" and value_at(values, key.split(".")) == MISSING:
-                    raise ConfigError(f"{path}: {key} is missing; DVC needs it there, even if it is its default")
-    return params
-
-
-def check_sandbox(params: Params) -> None:
-    """Whether code of a model can be run here, if any will be: asked before the teacher is paid.
-
-    Raises:
-        SandboxError: answers will be code, and there is no sandbox.
-    """
-    here = params.runner.name == "direct"  # else the workers judge, and their image has what they need
-    given = (*params.ingest.sources, *params.generate.imports)
-    if here and any(source.kind != "reasoning_gym" and source.answer_kind == "code" for source in given):
-        require(params.verify.allow_unsandboxed)
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 
+from pipeline.graph import OF_FOLDER
 from transforms.core.errors import ConfigError
 from transforms.storage import files as storage
 from transforms.storage.folders import StageFolder
@@ -35,14 +36,19 @@ class Paths:
     def folder(self, name: str, method: str = "") -> StageFolder:
         """The same as a folder that knows its command."""
         first, _, rest = name.partition("/")
-        stage = next(stage for stage, folder in FOLDERS.items() if folder == first)
-        of_method = f" --method {method or rest}" if stage in MATRIX else ""
-        return StageFolder(self.stage(name, method), f"python -m pipeline {stage}{of_method}")
+        stage = OF_FOLDER[first]
+        of_method = f" --method {method or rest}" if stage.per == "method" else ""
+        return StageFolder(self.stage(name, method), f"python -m pipeline {stage.name}{of_method}")
 
     @property
     def models(self) -> str:
         """Package models, always on the local disk."""
         return os.path.join(self.data, "models") if storage.is_local(self.data) else os.path.join("data", "models")
+
+    @property
+    def needs(self) -> str:
+        """What DVC cannot work out, beside the models."""
+        return os.path.join(os.path.dirname(self.models), "needs")
 
     @property
     def cache(self) -> str:
@@ -60,20 +66,3 @@ class Paths:
 
     def _of(self, round: int) -> str:
         return self.data if round == 1 else storage.join(self.data, f"round-{round}")
-
-
-MATRIX = ("prune", "recheck")  # stages with a folder for each method
-TALLIED = {"verify": "outcome", "recheck": "status"}  # the column that sums up a stage's rows
-FOLDERS = {
-    "ingest": "problems",
-    "generate": "traces",
-    "verify": "verdicts",
-    "segment": "steps",
-    "score": "scores",
-    "annotate": "annotations",
-    "prune": "pruned",
-    "recheck": "rechecked",
-    "filter": "kept",
-    "emit": "shards",
-    "report": "report",
-}

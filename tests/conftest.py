@@ -15,6 +15,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import settings
 
+from pipeline import graph
 from pipeline.__main__ import main
 from transforms.core.records import Arithmetic, Decision, Problem, RecheckedTrace, SegmentedTrace, Step
 from transforms.inference.requests import Exchange, GenerateRequest, Response, Sampling, TokenScores
@@ -51,19 +52,7 @@ ASKING_METHODS = """prune:
   methods: [keep_all, first_correct, asap, drp, answer_likelihood]
   options: {asap: {anchor: teacher, mode: iterative}}
 """
-STAGES = [
-    "ingest",
-    "generate",
-    "verify",
-    "segment",
-    "score",
-    "annotate",
-    "prune",
-    "recheck",
-    "filter",
-    "emit",
-    "report",
-]
+STAGES = [stage.name for stage in graph.STAGES if stage.name != "models"]
 
 
 @pytest.fixture

@@ -13,9 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.breakdown import degenerate_opinions, opinions
 from tests.conftest import segmented
-from transforms.annotate import QUESTIONS, Config, degenerate, dialogue, not_asked, to_rewrite, windows
+from transforms.annotate import (
+    QUESTIONS,
+    Config,
+    degenerate,
+    degenerate_opinions,
+    dialogue,
+    label_counts,
+    not_asked,
+    to_rewrite,
+    windows,
+)
 from transforms.core.drops import Drop
 from transforms.core.records import Annotations, Opinion, SegmentedTrace, Step
 from transforms.inference.fake import FakeEngine
@@ -313,9 +322,9 @@ def test_degenerate_opinions_are_found() -> None:
     same = [
         Annotations("a", "t", "structured", tuple(Opinion("delete", "", (), path) for path in ("core", "aside") * 20))
     ]
-    assert opinions(same) == {"actions": {"delete": 40}, "path": {"aside": 20, "core": 20}}
-    assert degenerate_opinions(opinions(same)) == {"actions": "delete"}
-    assert opinions([Annotations("a", "t")]) == {}
+    assert label_counts(same) == {"actions": {"delete": 40}, "path": {"aside": 20, "core": 20}}
+    assert degenerate_opinions(label_counts(same)) == {"actions": "delete"}
+    assert label_counts([Annotations("a", "t")]) == {}
 
 
 @pytest.mark.parametrize("way", ["structured", "likelihood"])

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import problem
 from transforms.core.drops import Drop
 from transforms.core.records import Problem, Trace

@@ -18,9 +18,9 @@ from rich.console import Console
 from pipeline.commands.show import show
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.report.page import measure
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import SHARED_DATA, STAGES, digests, shared
 from transforms.core.drops import Drop
 from transforms.core.errors import ConfigError, InputError

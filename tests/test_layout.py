@@ -4,29 +4,45 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.code import code_version, imports, modules
-from pipeline.params import SECTIONS, load
-from pipeline.run import STAGES
+from pipeline import code, dvc, graph
+from pipeline.code import code_version, imports, method_code, modules
+from pipeline.freshness import keys
+from pipeline.messages import MISSING, value_at
+from pipeline.params import Params, load
 from tests.conftest import REPO
 from transforms.pruning import METHODS
 
 MODULES = sorted(path for package in ("pipeline", "transforms") for path in (REPO / package).rglob("*.py"))
-DVC: dict[str, Any] = YAML(typ="safe").load((REPO / "dvc.yaml").read_text())
-# What every stage shares. A change there reruns ingest, whose manifest names the code, and so all that follows.
-FRAME = {
-    "transforms/core",
-    "transforms/inference/requests.py",
-    "transforms/shards/mapping.py",
-    "transforms/storage",
+STAGES = [stage.name for stage in graph.STAGES]
+# What the modules of a room import of other rooms, beside `core`, which imports none.
+MAY_IMPORT = {
+    "core": (),
+    "text": (),
+    "prompts": (),
+    "coherence": (),
+    "formats": (),
+    "sandbox": (),
+    "selection": (),
+    "storage": (),
+    "inference": ("storage",),
+    "shards": ("inference", "storage"),
+    "answers": ("text", "inference/requests"),
+    "steps": ("text", "inference/requests"),
+    "judging": ("answers", "sandbox"),
+    "sources": ("answers", "storage", "inference/requests", "judging/gym_scorers"),
+    "pruning": ("answers", "steps", "text", "inference/requests", "inference/dialogue"),
 }
+JUDGES = {"transforms/pruning/methods/first_correct.py"}
+STAGE_FILES = {f"transforms/{path.name}" for path in (REPO / "transforms").glob("*.py")} - {"transforms/__init__.py"}
+BEAM = {"transforms/shards", "transforms/storage/files.py"}
 
 
 def heavy(path: Path) -> set[str]:
@@ -45,10 +61,20 @@ def heavy(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(REPO)))
 def test_imports_go_one_way(path: Path) -> None:
     name = str(path.relative_to(REPO))
+    ours = [module for module in imports(name) if not module.endswith("transforms/__init__.py")]
     if name.startswith("transforms/"):
-        assert not any(module.startswith("pipeline/") for module in imports(name))
-    if name == "transforms/core/records.py":
-        assert imports(name) == []
+        assert not [module for module in ours if module.startswith("pipeline/")]
+        if name not in STAGE_FILES | BEAM and not any(name.startswith(room) for room in BEAM):
+            assert "apache_beam" not in heavy(path)
+    if name in STAGE_FILES:
+        others = STAGE_FILES - ({"transforms/generate.py"} if name == "transforms/import_traces.py" else set())
+        assert not others.intersection(ours), "no stage imports another"
+    elif name.count("/") > 1 and name.startswith("transforms/"):
+        room = name.split("/")[1]
+        allowed = [room, "core", *MAY_IMPORT[room], *(["judging"] if name in JUDGES else [])]
+        assert not [module for module in ours if not module.startswith(tuple(f"transforms/{one}" for one in allowed))]
+    elif name.startswith("pipeline/stages/") and path.stem not in ("base", "__init__"):
+        assert not [module for module in ours if module in {f"pipeline/stages/{stage}.py" for stage in STAGES}]
     if name not in ("transforms/inference/vllm.py",):
         assert "vllm" not in heavy(path)
     if name != "transforms/text/discourse.py":
@@ -85,46 +111,43 @@ def test_logic_does_not_bring_beam() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=REPO).returncode == 0
 
 
-def dvc_keys(stage: str, method: str) -> set[str]:
-    """The params of a stage in dvc.yaml, templates filled in from params.yaml."""
+def test_dvc_yaml_is_what_the_graph_says() -> None:
+    assert (REPO / "dvc.yaml").read_text() == dvc.text(), "run `python -m pipeline graph`"
+
+
+@pytest.mark.parametrize("stage", graph.STAGES, ids=STAGES)
+def test_what_a_stage_depends_on_is_there(stage: graph.Stage) -> None:
     params = load(str(REPO / "params.yaml"))
-    fill = {
-        "item.method": method,
-        "generate.model": params.generate.model,
-        "score.model": params.score.model,
-        "annotate.model": params.annotate.model,
-        "recheck.model": params.recheck.model,
-    }
-    return {re.sub(r"\$\{(.+?)\}", lambda found: fill[found[1]], key) for key in DVC["stages"][stage]["params"]}
+    for method in METHODS:
+        values = YAML(typ="safe").load((REPO / "params.yaml").read_text())
+        assert not [key for key in keys(stage, params, method) if value_at(values, key.split(".")) == MISSING]
+        for dep in dvc.deps(stage):
+            if not dep.startswith(("data/", "${base.folder}/")):
+                assert (REPO / dep.replace("${item.method}", method)).exists(), dep
+    for folder in stage.reads:
+        assert folder.partition("/")[0] in graph.OF_FOLDER
+    assert stage.name in Params.model_fields
+
+
+def test_score_and_annotate_know_nothing_of_judging() -> None:
+    for stage in ("segment", "score", "annotate", "prune"):
+        assert not [name for name in modules(stage) if "/judging/" in name or "/sandbox/" in name]
+    judging = {name for name in METHODS if any("/judging/" in one for one in modules("prune", name))}
+    assert judging == {"first_correct"}
+    assert "transforms/judging/judge.py" in method_code("first_correct")
+    assert not [name for name in method_code("asap") if "/judging/" in name]
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_dvc_stages_are_complete(stage: str) -> None:
-    entry = DVC["stages"][stage]
-    assert entry["cmd"].startswith(f"python -m pipeline {stage}")
-    for dep in entry["deps"]:
-        if not dep.startswith(("data/", "${base.folder}/")):
-            for method in METHODS if "${item.method}" in dep else [""]:
-                assert (REPO / dep.replace("${item.method}", method)).exists(), dep
-    for method in METHODS:
-        wanted = {key.replace("{method}", method) for key in SECTIONS[stage]}
-        params = load(str(REPO / "params.yaml"))
-        for name in ("generate", "score", "annotate", "recheck"):
-            wanted = {key.replace(f"{{{name}.model}}", getattr(params, name).model) for key in wanted}
-        assert dvc_keys(stage, method) == wanted
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("models", "report")])
-def test_dvc_names_the_code_that_makes_the_rows(stage: str, method: str) -> None:
-    found = set(modules(stage, method if stage == "prune" else ""))
-    deps = [dep.replace("${item.method}", method) for dep in DVC["stages"][stage]["deps"]]
-    shared = set() if stage == "ingest" else FRAME
-    needed = {
-        name for name in found if not name.endswith("/__init__.py") and not any(name.startswith(one) for one in shared)
-    }
-    missing = {name for name in needed if not any(name == dep or name.startswith(f"{dep}/") for dep in deps)}
-    assert not missing
+def test_another_wiring_is_another_code_version(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_version(stage)
+    for room in ("pipeline", "transforms"):
+        shutil.copytree(REPO / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    assert code_version(stage) == before
+    wiring = tmp_path / "pipeline" / "stages" / f"{stage}.py"
+    wiring.write_text(wiring.read_text().replace("context.params", "context.params  # or others"))
+    assert code_version(stage) != before
 
 
 def test_another_method_is_no_part_of_a_methods_code() -> None:
@@ -135,19 +158,17 @@ def test_another_method_is_no_part_of_a_methods_code() -> None:
     assert "transforms/emit.py" not in modules("generate")
 
 
-def test_stages_without_work_are_not_in_the_graph() -> None:
-    assert set(DVC["stages"]) == set(STAGES)
-
-
 def test_readme_names_every_stage_and_its_commands_exist() -> None:
     readme = (REPO / "README.md").read_text()
-    for stage in STAGES:
-        assert f"`{stage}`" in readme
+    rows = dict(re.findall(r"^\| `(\w+)` \| .*?→ `([\w/]+)/` \|", readme, re.MULTILINE))
+    assert rows == {stage.name: f"{stage.folder}/{stage.per.upper()}".rstrip("/") for stage in graph.STAGES}, (
+        "the README's table of stages"
+    )
     makefile = (REPO / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", readme, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for stage in re.findall(r"python -m pipeline ([a-z]+)", readme):
-        assert stage in (*STAGES, "status", "check", "show")
+        assert stage in (*STAGES, "status", "check", "show", "graph")
     for link in re.findall(r"\]\(([^)#:]+)\)", readme):
         assert (REPO / link).exists(), link
     for quoted, bare in re.findall(

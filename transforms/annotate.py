@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple
@@ -356,3 +357,20 @@ def _rewrites(trace: SegmentedTrace, parts: Sequence[range], exchanges: Sequence
             whole = _part(trace, part)
             before, after = whole[: len(whole) - len(whole.lstrip())], whole[len(whole.rstrip()) :]
             yield Rewrite(part[0], part[-1], before + text + after)
+
+
+def label_counts(annotations: Iterable[Annotations]) -> dict[str, dict[str, int]]:
+    """How often the teacher chose each label, by what it was asked: actions, path."""
+    counts: dict[str, Counter[str]] = {"actions": Counter(), "path": Counter()}
+    for trace in annotations:
+        for opinion in trace.opinions:
+            counts["actions"][opinion.action] += 1
+            counts["path"][opinion.path] += 1
+    asked = {name: {label: n for label, n in sorted(labels.items()) if label} for name, labels in counts.items()}
+    return {name: labels for name, labels in asked.items() if labels}
+
+
+def degenerate_opinions(labels: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """Of `label_counts`, the label that nearly all have, where one has, by what was asked."""
+    found = {name: degenerate(counts) for name, counts in labels.items()}
+    return {name: label for name, label in found.items() if label}

@@ -16,16 +16,16 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from transforms import judging as verify
 from transforms.answers.thinking import Thinking, Unparsable, split_thinking
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
 from transforms.core.drops import Drop, DropReason, drop, whole_pairs
 from transforms.core.records import Message, Outcome, Problem, Trace
 from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Request, Sampling, failed
-from transforms.ingest import check_names
+from transforms.judging import Config as Judging
+from transforms.judging import has_reference, judge_responses
 from transforms.prompts import with_instruction
-from transforms.sources import TraceSource
+from transforms.sources import TraceSource, check_names
 from transforms.text.repetition import repeated_loop
 
 CODE_INSTRUCTION = "Reason step by step, and then give the whole program in one ```python code block."
@@ -98,7 +98,7 @@ def requests(problem: Problem, config: Config) -> list[GenerateRequest]:
 
 
 def ask_again(
-    problems: Sequence[Problem], exchanges: Sequence[list[Exchange]], config: Config, judging: verify.Config
+    problems: Sequence[Problem], exchanges: Sequence[list[Exchange]], config: Config, judging: Judging
 ) -> list[list[Request]]:
     """What to ask next for each problem: samples that were cut, with more room; else more samples where too few are correct."""
     longer = [_longer(asked, config) for asked in exchanges]
@@ -146,18 +146,18 @@ def _longer(exchanges: list[Exchange], config: Config) -> list[Request]:
 
 
 def _unsolved(
-    problems: Sequence[Problem], settled: dict[int, list[Exchange]], config: Config, judging: verify.Config
+    problems: Sequence[Problem], settled: dict[int, list[Exchange]], config: Config, judging: Judging
 ) -> set[int]:
     """The numbers of the settled problems with a reference and too few correct traces."""
     assert config.resample_until is not None
-    judgeable = [number for number in settled if verify.has_reference(problems[number])]
+    judgeable = [number for number in settled if has_reference(problems[number])]
     found = [
         (number, row)
         for number in judgeable
         for row in traces(problems[number], settled[number], config, "")
         if isinstance(row, Trace)
     ]
-    judged = verify.judge_responses([(trace.response, trace.problem) for _, trace in found], judging)
+    judged = judge_responses([(trace.response, trace.problem) for _, trace in found], judging)
     correct = dict.fromkeys(judgeable, 0)
     for (number, _), (_, judgement) in zip(found, judged, strict=True):
         correct[number] += judgement.outcome == Outcome.CORRECT

@@ -21,11 +21,9 @@ from transforms.core.hashing import canonical_json
 from transforms.core.records import Problem, Trace
 from transforms.generate import Config, to_trace
 from transforms.inference.requests import Completion, Exchange
-from transforms.ingest import Config as IngestConfig
-from transforms.ingest import question_digest
 from transforms.shards.mapping import AttachNotes, Guarded, Shard
 from transforms.sources import RecordedTrace, TraceRow
-from transforms.sources.problems import to_problem
+from transforms.sources.problems import question_digest, to_problem
 from transforms.storage.parts import read_part
 
 
@@ -53,11 +51,11 @@ class Refused(NamedTuple):
     detail: str
 
 
-def read_rows(shard: Shard, config: IngestConfig) -> Iterator[ImportedRow | Drop]:
+def read_rows(shard: Shard, max_question_chars: int) -> Iterator[ImportedRow | Drop]:
     """The rows of a shard's slices; a drop for each that holds no trace of a problem."""
     for piece in shard.source:
         for row in sources.read(piece):
-            problem = to_problem(piece, row, config.max_question_chars)
+            problem = to_problem(piece, row, max_question_chars)
             if isinstance(problem, Drop):
                 yield replace(problem, stage="generate")
             else:
@@ -90,7 +88,7 @@ class MatchProblems(beam.PTransform):
     """Shards of files with traces → shards whose rows know their problem. `problems` are the parts of problems/."""
 
     problems: list[str]
-    config: IngestConfig
+    max_question_chars: int
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
         known = (
@@ -98,7 +96,7 @@ class MatchProblems(beam.PTransform):
             | "Parts of the problems" >> beam.Create(self.problems, reshuffle=False)
             | "Read the problems" >> beam.ParDo(Guarded(_known))
         )
-        rows = shards | "Read the questions" >> beam.ParDo(Guarded(_rows, self.config))
+        rows = shards | "Read the questions" >> beam.ParDo(Guarded(_rows, self.max_question_chars))
         notes = (
             {"known": known, "rows": rows}
             | "Group by question" >> beam.CoGroupByKey()
@@ -112,8 +110,8 @@ def _known(path: str) -> Iterator[tuple[bytes, tuple[Place, bytes]]]:
         yield question_digest(problem), (Place(problem.id, problem.source, problem.family, 0), _reference(problem))
 
 
-def _rows(shard: Shard, config: IngestConfig) -> Iterator[tuple[bytes, tuple[int, int, int, bytes]]]:
-    for number, row in enumerate(read_rows(shard, config)):
+def _rows(shard: Shard, max_question_chars: int) -> Iterator[tuple[bytes, tuple[int, int, int, bytes]]]:
+    for number, row in enumerate(read_rows(shard, max_question_chars)):
         if isinstance(row, ImportedRow):
             yield question_digest(row.problem), (shard.number, number, len(row.traces), _reference(row.problem))
 

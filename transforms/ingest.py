@@ -8,8 +8,7 @@ overlap a benchmark, or repeat an id or a question; of repeats, the first in the
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,14 +18,13 @@ from pydantic import Field, field_validator, model_validator
 
 from transforms import sources
 from transforms.core.config import Config as BaseConfig
-from transforms.core.config import combination
 from transforms.core.drops import Drop, DropReason
 from transforms.core.errors import InputError
 from transforms.core.records import Problem
 from transforms.shards.mapping import AttachNotes, Guarded, Mark, Shard
 from transforms.sources import Benchmark, Slice, Source
 from transforms.sources.base import MAX_ROWS
-from transforms.sources.problems import to_problem
+from transforms.sources.problems import digest, question_digest, to_problem
 from transforms.sources.traces import TraceTable
 from transforms.text.overlap import Config as OverlapConfig
 from transforms.text.overlap import Index
@@ -54,18 +52,8 @@ class Config(BaseConfig):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Config:
-        check_names(self.sources, "ingest.sources")
+        sources.check_names(self.sources, "ingest.sources")
         return self
-
-
-def check_names(given: Sequence[Any], key: str) -> None:
-    """Raises a validation error if two sources have the same name."""
-    names = [sources.source_name(source) for source in given]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise combination(
-                f"{key}.{number}.name", f"{name!r} is taken by an earlier source; give each source a name of its own"
-            )
 
 
 def read_problems(shard: Shard, config: Config) -> Iterator[Problem | Drop]:
@@ -142,12 +130,7 @@ def _keys(shard: Shard, config: Config) -> Iterator[Any]:
             mark = Mark(DropReason.BENCHMARK_OVERLAP, hit.describe())
             yield beam.pvalue.TaggedOutput("overlaps", (shard.number, (row, mark)))
         else:
-            yield _digest(problem.id), (shard.number, row, question_digest(problem), is_trace)
-
-
-def question_digest(problem: Problem) -> bytes:
-    """Equal for questions that are the same up to case and spaces."""
-    return _digest(" ".join(problem.question.casefold().split()))
+            yield digest(problem.id), (shard.number, row, question_digest(problem), is_trace)
 
 
 def _first_by_id(group: tuple[bytes, Iterable[tuple[int, int, bytes, bool]]]) -> Iterator[Any]:
@@ -166,7 +149,3 @@ def _repeated_questions(
     for index, number, is_trace in repeats:
         reason = DropReason.SAME_PROBLEM if is_trace else DropReason.DUPLICATE_QUESTION
         yield index, (number, Mark(reason, f"the same question as row {row} of part {shard}"))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()[:16]

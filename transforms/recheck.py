@@ -33,7 +33,6 @@ from typing import NamedTuple, cast
 
 from pydantic import Field, model_validator
 
-from transforms import judging as verify
 from transforms.answers.final import final_answer
 from transforms.answers.likelihood import answer_request, likelihood, statement
 from transforms.answers.statements import without_statements
@@ -56,6 +55,7 @@ from transforms.inference.requests import (
     failed,
     turn,
 )
+from transforms.judging import Config as Judging
 from transforms.judging import checkable, judge_response
 from transforms.steps.joining import joined, staying
 
@@ -85,7 +85,7 @@ class Config(BaseConfig):
         return self
 
 
-JUDGING = verify.Config()
+JUDGING = Judging()
 NUM_REQUESTS = 7  # for a trace whose pruned thinking holds
 
 
@@ -130,7 +130,7 @@ class Settled(NamedTuple):
     mended: tuple[int, ...] = ()
 
 
-def dialogue(trace: PrunedTrace, config: Config, judging: verify.Config = JUDGING) -> Dialogue[RecheckedTrace | Drop]:
+def dialogue(trace: PrunedTrace, config: Config, judging: Judging = JUDGING) -> Dialogue[RecheckedTrace | Drop]:
     """Asks about original and pruned thinking, then about versions with steps given back; ends with the trace, or a drop.
 
     `judging` is how it is verified.
@@ -142,7 +142,7 @@ def dialogue(trace: PrunedTrace, config: Config, judging: verify.Config = JUDGIN
     return found
 
 
-def _rechecked(trace: PrunedTrace, config: Config, judging: verify.Config) -> Dialogue[RecheckedTrace]:
+def _rechecked(trace: PrunedTrace, config: Config, judging: Judging) -> Dialogue[RecheckedTrace]:
     texts = [trace.thinking, trace.pruned]
     contexts = [*texts, *(derivation(trace, text) for text in texts), ""]
     asked = [*(turn(trace.prompt, text) for text in texts), *_answers(trace, contexts)]  # at once: they begin alike
@@ -214,9 +214,7 @@ def _arithmetic(trace: PrunedTrace, flow: Flow, given_back: Collection[int]) -> 
     return arithmetic([*(text for _, text in stays), trace.response], readings)
 
 
-def _settled(
-    trace: PrunedTrace, measured: Measured, config: Config, judging: verify.Config, flow: Flow
-) -> Dialogue[Settled]:
+def _settled(trace: PrunedTrace, measured: Measured, config: Config, judging: Judging, flow: Flow) -> Dialogue[Settled]:
     """The pruned thinking if it holds, mended where it is not coherent, else with as few steps given back as the search finds."""
 
     def completed(given_back: tuple[int, ...]) -> tuple[int, ...]:
@@ -260,7 +258,7 @@ def _settled(
 
 
 def _looked_at(
-    trace: PrunedTrace, given_back: tuple[int, ...], measured: Measured, config: Config, judging: verify.Config
+    trace: PrunedTrace, given_back: tuple[int, ...], measured: Measured, config: Config, judging: Judging
 ) -> Dialogue[Check]:
     """Whether the version with these steps given back holds."""
     version = joined(trace.thinking, trace.steps, trace.decisions, given_back)
@@ -272,7 +270,7 @@ def _looked_at(
 
 
 def _check(
-    trace: PrunedTrace, thinking: str, support: float, measured: Measured, config: Config, judging: verify.Config
+    trace: PrunedTrace, thinking: str, support: float, measured: Measured, config: Config, judging: Judging
 ) -> Dialogue[Check]:
     """Whether one version of the thinking holds."""
     if not intact(thinking, trace.response):
@@ -310,7 +308,7 @@ def restorable_groups(trace: PrunedTrace) -> list[tuple[int, ...]]:
     return [tuple(group) for group in ranked]
 
 
-def outcome_of(trace: PrunedTrace, judging: verify.Config) -> Outcome:
+def outcome_of(trace: PrunedTrace, judging: Judging) -> Outcome:
     """The verdict on the original as training would see it. The pruned trace shares its response, and so its verdict."""
     if not intact(trace.thinking, trace.response):
         return Outcome.UNDECIDED
@@ -319,7 +317,7 @@ def outcome_of(trace: PrunedTrace, judging: verify.Config) -> Outcome:
 
 
 @lru_cache(maxsize=20_000)  # a dialogue is played again for its outcome, and code is slow to run
-def _judged(response: str, problem: Problem, judging: verify.Config) -> Outcome:
+def _judged(response: str, problem: Problem, judging: Judging) -> Outcome:
     return judge_response(response, problem, judging)[1].outcome
 
 
@@ -364,7 +362,7 @@ def said_at_once(completion: Completion, kind: str) -> str:
     return response if kind == "code" else response.partition("\n")[0]
 
 
-def _is_right(exchange: Exchange, trace: PrunedTrace, judging: verify.Config) -> bool:
+def _is_right(exchange: Exchange, trace: PrunedTrace, judging: Judging) -> bool:
     response = said_at_once(cast("Completion", exchange.response), trace.problem.answer_kind)
     return _judged(response, checkable(trace.problem, trace.response), judging) == Outcome.CORRECT
 

@@ -9,9 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.freshness import freshness
-from pipeline.params import Params, section
-from pipeline.paths import FOLDERS, MATRIX, TALLIED, Paths
+from pipeline.freshness import depends_on, stale
+from pipeline.graph import STAGES, Stage
+from pipeline.params import Params
+from pipeline.paths import Paths
 from pipeline.report.page import METRICS, summary
 from transforms.storage import files as storage
 from transforms.storage.folders import MANIFEST, StageFolder
@@ -43,38 +44,43 @@ def rows(params: Params, paths: Paths) -> list[tuple[str, str, str, str, str]]:
     """(stage, state, rows, dropped, took) for each folder of each stage."""
     found = []
     for stage, folder, method in _folders(params):
-        log = _log(paths.log(stage, method))
-        took = "\n".join([f"{log['seconds']:.0f} s", *_asked(log.get("engine") or {})]) if log else ""
-        if stage == "report":
+        record = _log(paths.log(stage.name, method))
+        took = "\n".join([f"{record['seconds']:.0f} s", *_asked(record.get("engine") or {})]) if record else ""
+        about = depends_on(stage.name, params, method)
+        if stage.name == "report":
             state = (_report_state(params, paths), "", "")
         else:
-            state = _state(paths.folder(folder), paths, section(params, stage, method), TALLIED.get(stage, ""))
-        found.append((f"{stage} {method}".strip(), *state, took))
+            state = _state(paths.folder(folder), paths, about, stage.tally)
+        found.append((f"{stage.name} {method}".strip(), *state, took))
     return found
 
 
-def _folders(params: Params) -> list[tuple[str, str, str]]:
-    found = []
-    for stage, folder in FOLDERS.items():
-        if stage in MATRIX:
-            found += [(stage, f"{folder}/{method}", method) for method in params.prune.methods]
-        elif stage == "emit":
-            found += [(stage, f"{folder}/{name}", "") for name in params.emit.formats]
-        else:
-            found.append((stage, folder, ""))
-    return found
+def _folders(params: Params) -> list[tuple[Stage, str, str]]:
+    """(stage, folder, method), but for the models."""
+    several = {"method": params.prune.methods, "format": params.emit.formats, "": ("",)}
+    return [
+        (stage, f"{stage.folder}/{one}".rstrip("/"), one if stage.per == "method" else "")
+        for stage in STAGES
+        if stage.name != "models"
+        for one in several[stage.per]
+    ]
 
 
-def _state(folder: StageFolder, paths: Paths, config: dict[str, Any], tallied: str) -> tuple[str, str, str]:
-    """(state, rows, dropped) of a stage's folder; with the counts of the column `tallied`, unless it is ""."""
+def _state(folder: StageFolder, paths: Paths, about: dict[str, Any], tally: str) -> tuple[str, str, str]:
+    """(state, rows, dropped) of a stage's folder; with the counts of the column `tally`, unless it is ""."""
     manifest = folder.manifest()
     if manifest is None:
         parts = len(folder.receipts())
         return (f"unfinished, {parts} parts" if folder.is_begun() else "not run", "", "")
     counts = manifest["rows"]
-    values = folder.counts(tallied) if tallied else {}
+    values = folder.counts(tally) if tally else {}
     rows = [f"{counts['read']} → {counts['kept']}", *_lines(values)]
-    return freshness(manifest, paths, config), "\n".join(rows), "\n".join(_lines(counts["dropped"]))
+    return _fresh(manifest, about, paths), "\n".join(rows), "\n".join(_lines(counts["dropped"]))
+
+
+def _fresh(manifest: dict[str, Any], about: dict[str, Any], paths: Paths) -> str:
+    changed = stale(manifest, about, paths)
+    return f"stale: {changed}" if changed else "done"
 
 
 def _lines(counts: dict[str, int]) -> list[str]:
@@ -85,7 +91,7 @@ def _report_state(params: Params, paths: Paths) -> str:
     name = storage.join(paths.stage("report"), MANIFEST)
     if not storage.exists(name):
         return "not run"
-    return freshness(json.loads(storage.read_bytes(name)), paths, section(params, "report"))
+    return _fresh(json.loads(storage.read_bytes(name)), depends_on("report", params), paths)
 
 
 def _log(path: str) -> dict[str, Any]:

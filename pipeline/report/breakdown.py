@@ -8,11 +8,10 @@ difficulty → {"0": {"problems": 20, "samples": 80, "correct": 0, …, "problem
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from transforms.annotate import degenerate
-from transforms.core.records import Annotations, Outcome, Verdict
+from transforms.core.records import Outcome, Verdict
 from transforms.selection.difficulty import band_name, band_of
 
 NEVER, UNJUDGED = "0", "unjudged"  # beside the bands of pass rate
@@ -107,23 +106,6 @@ def teachers(
         counts["recorded"] += bool(recorded)
         counts["agree"] += recorded == verdict.outcome
     return {model: {**counts, "examples": given[model]} for model, counts in sorted(found.items())}
-
-
-def opinions(annotations: Iterable[Annotations]) -> dict[str, dict[str, int]]:
-    """How often the teacher chose each label, by what it was asked: actions, path."""
-    counts: dict[str, Counter[str]] = {"actions": Counter(), "path": Counter()}
-    for trace in annotations:
-        for opinion in trace.opinions:
-            counts["actions"][opinion.action] += 1
-            counts["path"][opinion.path] += 1
-    asked = {name: {label: n for label, n in sorted(labels.items()) if label} for name, labels in counts.items()}
-    return {name: labels for name, labels in asked.items() if labels}
-
-
-def degenerate_opinions(labels: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
-    """Of the counts of `opinions`, the label that nearly all have, where one has, by what was asked."""
-    found = {name: degenerate(counts) for name, counts in labels.items()}
-    return {name: label for name, label in found.items() if label}
 
 
 def undecided_reasons(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:

@@ -21,10 +21,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.freshness import refuse_stale
-from pipeline.params import Params, section
+from pipeline.freshness import depends_on, refuse_stale
+from pipeline.params import Params
 from pipeline.paths import Paths
 from pipeline.report import breakdown
+from transforms import annotate
 from transforms.core.drops import Drop, DropReason
 from transforms.core.records import Action, Annotations, Decision, KeptTrace, Outcome, Problem, RecheckedTrace, Verdict
 from transforms.emit import SPLITS
@@ -59,7 +60,7 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     storage.write_bytes(
         storage.join(folder, PAGE), page(metrics, samples(paths, rechecked, params.report.samples)).encode()
     )
-    manifest = {"stage": "report", "config": section(params, "report"), "inputs": inputs}
+    manifest = {**depends_on("report", params), "inputs": inputs}
     storage.write_bytes(
         storage.join(folder, MANIFEST), (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     )
@@ -120,10 +121,10 @@ def _opinions(params: Params, paths: Paths) -> dict[str, Any]:
     if not params.prune.opinions:
         return {}
     annotations: list[Annotations] = list(read_rows(Annotations, paths.folder("annotations").part_paths()))
-    labels = breakdown.opinions(annotations)
+    labels = annotate.label_counts(annotations)
     return {
         "labels": labels,
-        "degenerate": breakdown.degenerate_opinions(labels),
+        "degenerate": annotate.degenerate_opinions(labels),
         "steps": sum(len(trace.opinions) for trace in annotations),
         "undecided": sum(trace.num_undecided for trace in annotations),
         "rewrites": sum(len(trace.rewrites) for trace in annotations),

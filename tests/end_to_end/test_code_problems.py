@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import REPO, answered, problem
 from transforms.core import schema
 from transforms.core.records import CodeTests, Example, Trace, Verdict

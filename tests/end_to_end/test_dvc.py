@@ -108,7 +108,7 @@ def test_a_pruning_option_reruns_only_its_method_and_what_follows(clone: Clone) 
     before = {name: path.stat().st_mtime_ns for name, path in parts.items()}
     clone.change("solutions: 1", "solutions: 1, keep_conclusion: true")
     ran = clone.repro()
-    assert {"score", "annotate"} <= set(ran)  # they look whether the methods need something else now
+    assert not {"score", "annotate"} & set(ran)  # the methods need what they needed before
     assert {name: path.stat().st_mtime_ns for name, path in parts.items()} == before
     assert [stage for stage in ran if stage not in ("score", "annotate")] == [
         "prune@first_correct",

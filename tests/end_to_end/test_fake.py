@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.params import Params, load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import ASKING_METHODS, FAKE_PARAMS, STAGES, digests
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.drops import Drop

@@ -20,8 +20,8 @@ from pipeline.__main__ import main
 from pipeline.commands import cache as commands
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import REPO, digests
 from transforms.core.errors import ConfigError
 from transforms.core.records import Message

@@ -21,8 +21,8 @@ import pytest
 
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import REPO
 from transforms.core.errors import ModelError
 from transforms.core.records import Message

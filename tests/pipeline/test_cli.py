@@ -18,8 +18,8 @@ from pipeline.commands.status import rows as status_rows
 from pipeline.commands.status import show
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import REPO, STAGES, digests
 from transforms.core.errors import ConfigError, InputError
 
@@ -299,6 +299,20 @@ def test_status_knows_what_was_made_with_other_parameters(fake_params: Path, tmp
     assert states["filter"] == "stale: filter changed"
     assert states["prune keep_all"] == states["recheck first_correct"] == states["emit"] == "done"
     assert states["prune tail"] == "not run"
+
+
+def test_status_and_a_run_agree_on_changed_code(
+    fake_params: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, params = Paths(str(tmp_path / "data")), load(str(fake_params))
+    run_stage("ingest", Context(params, paths))
+    assert status_rows(params, paths)[0][1] == "done"
+    monkeypatch.setattr("pipeline.freshness.code_version", lambda stage, method="": "0.1.0+other")
+    assert status_rows(params, paths)[0][1] == "stale: code changed"
+    capsys.readouterr()
+    run_stage("ingest", Context(params, paths))
+    assert "ingest: running again, as code changed" in capsys.readouterr().err
+    assert status_rows(params, paths)[0][1] == "done"
 
 
 def test_options_go_to_beam(pipeline: Run) -> None:

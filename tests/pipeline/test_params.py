@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.params import SECTIONS, load, section, used_models
+from pipeline.checks import used_models
+from pipeline.freshness import depends_on, write_needs
+from pipeline.graph import STAGES
+from pipeline.params import load
+from pipeline.paths import Paths
 from tests.conftest import FAKE_PARAMS, REPO
 from transforms.core.errors import ConfigError, InputError
 
@@ -249,9 +254,9 @@ def test_a_stage_depends_only_on_its_own_section(tmp_path: Path) -> None:
     )
     changed = {
         (stage, m)
-        for stage in SECTIONS
+        for stage in [one.name for one in STAGES]
         for m in ("keep_all", "first_correct")
-        if section(before, stage, m) != section(after, stage, m)
+        if depends_on(stage, before, m) != depends_on(stage, after, m)
     }
     assert changed == {("prune", "first_correct"), ("recheck", "keep_all"), ("recheck", "first_correct")}
 
@@ -261,7 +266,7 @@ def test_scores_and_opinions_are_wanted_only_where_a_method_needs_them(tmp_path:
 
     def wanted(*overrides: str) -> list[Any]:
         params = load(str(tmp_path / "p.yaml"), list(overrides))
-        return [section(params, stage)["wanted"] for stage in ("score", "annotate")] + [sorted(used_models(params))]
+        return [depends_on(stage, params)["needs"] for stage in ("score", "annotate")] + [sorted(used_models(params))]
 
     assert wanted() == [[], [], ["teacher"]]
     assert wanted("prune.methods=[asap]") == [["scores"], [], ["teacher"]]
@@ -274,10 +279,27 @@ def test_scores_and_opinions_are_wanted_only_where_a_method_needs_them(tmp_path:
         load(str(tmp_path / "p.yaml"), [f"prune.methods={methods}", f"prune.options.asap={{ratio: {ratio}}}"])
         for methods, ratio in (("[asap]", 0.5), ("[asap, head]", 0.6))
     )
-    assert section(before, "score") == section(after, "score")
-    assert section(before, "annotate") == section(after, "annotate") == {"wanted": []}
-    assert "score.model" in section(load(str(tmp_path / "p.yaml")), "prune", "answer_likelihood")
-    assert list(section(before, "prune", "asap")) == ["prune.options.asap"]
+    assert depends_on("score", before) == depends_on("score", after)
+    assert depends_on("annotate", before) == depends_on("annotate", after)
+    assert (depends_on("annotate", before)["needs"], depends_on("annotate", before)["config"]) == ([], {})
+    assert "score.model" in depends_on("prune", load(str(tmp_path / "p.yaml")), "answer_likelihood")["config"]
+    assert list(depends_on("prune", before, "asap")["config"]) == ["prune.options.asap"]
+
+
+def test_what_dvc_cannot_work_out_is_written_for_it(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(FAKE_PARAMS)
+    paths = Paths(str(tmp_path / "data"))
+    found = []
+    for overrides in (
+        ["prune.methods=[asap]"],
+        ["prune.methods=[asap, first_correct]", "prune.options.asap={ratio: 0.6}"],
+    ):
+        write_needs(load(str(tmp_path / "p.yaml"), overrides), paths)
+        found.append({path.name: path.read_text() for path in Path(paths.needs).iterdir()})
+    before, after = found
+    assert json.loads(after["score.json"]) == {"needs": ["scores"]}
+    assert after == before | {"prune-first_correct.json": after["prune-first_correct.json"]}
+    assert "transforms/judging/judge.py" in json.loads(after["prune-first_correct.json"])["code"]
 
 
 def test_the_teacher_of_opinions_has_to_be_able_to(tmp_path: Path) -> None:

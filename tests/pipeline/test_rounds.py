@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.rounds import of_round
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import STAGES, digests
 from transforms.core.errors import ConfigError
 from transforms.core.records import Example

@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -35,7 +36,6 @@ from transforms.inference.dialogue import Dialogue
 from transforms.inference.requests import Exchange, Failure, TokenScores
 from transforms.prune import dialogue, prune
 from transforms.pruning import METHODS, needs
-from transforms.pruning.budget import Budget
 from transforms.pruning.given import PruneInput
 from transforms.pruning.methods.drp import terms, why_not
 from transforms.pruning.methods.first_correct import Config, conclusions
@@ -167,7 +167,7 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any],
     assert pruned.pruned.strip()
     assert len(pruned.pruned) <= len(trace.thinking)
     assert (pruned.thinking, pruned.response) == (trace.thinking, trace.response)
-    assert pruned.method_version == METHODS[method].VERSION
+    assert pruned.method_version == METHODS[method].version
     assert bool(pruned.prompts) == bool(needs(method, config) & {"actions", "path"})
     if (
         method == "first_correct"
@@ -180,7 +180,7 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any],
         assert has_answer("".join(stays), answer) or not has_answer(trace.thinking, answer)
     else:
         assert all(pruned.decisions[step].action == Action.KEEP for step in protected(trace))
-    if isinstance(config, Budget) and config.has_budget:
+    if config.has_budget:
         left = sum(scored(trace).step_scores()[step].num_tokens for step in kept_steps(pruned))
         if left > config.of(scored(trace).num_tokens):  # nothing stays that may go
             assert set(kept_steps(pruned)) <= set(protected(trace))
@@ -200,7 +200,7 @@ def same_budget(trace: SegmentedTrace, pruned: PrunedTrace, method: str, options
     config = METHODS[method].Config
     if method == "step_entropy":
         return config(**options | {"steps": None, "tokens": sum(left)})
-    has_budget = getattr(config(**options), "has_budget", False)
+    has_budget = config(**options).has_budget
     return config(**options | ({"tokens": sum(left)} if has_budget else {}))
 
 
@@ -224,11 +224,15 @@ def test_contract_on_real_traces_in_sentences(method: str, options: dict[str, An
 
 @pytest.mark.parametrize(("method", "options"), WAYS, ids=str)
 def test_a_method_states_its_needs_and_version(method: str, options: dict[str, Any]) -> None:
-    module, config = METHODS[method], METHODS[method].Config(**options)
+    config = METHODS[method].Config(**options)
     wanted = needs(method, config)
     assert wanted <= {"scores", "entropies", "actions", "path", "rewrites", "scorer"}
-    assert module.VERSION
-    assert "arXiv" in (module.__doc__ or "") or method == "keep_all"
+    assert METHODS[method].version
+    assert "arXiv" in (sys.modules[METHODS[method].Config.__module__].__doc__ or "") or method in (
+        "keep_all",
+        "head",
+        "tail",
+    )
     bare = PruneInput(MADE[0])
     outcome = played(dialogue(bare, method, config)) if "scorer" in wanted else next(prune(bare, method, config))
     assert isinstance(outcome, Drop) == bool(wanted & {"scores", "actions", "path"})

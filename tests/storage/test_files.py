@@ -13,8 +13,8 @@ from apache_beam.io.filesystem import FileMetadata, FileSystem
 from pipeline.commands import cache
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.plans import Context
 from pipeline.run import run_stage
+from pipeline.stages.base import Context
 from tests.conftest import STAGES, digests
 from transforms.core.errors import ConfigError
 from transforms.storage import files as storage

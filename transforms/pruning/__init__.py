@@ -1,20 +1,18 @@
-"""Pruning methods: one module each, with `Config`, `NEEDS`, `VERSION`, and `prune` or `dialogue`.
-
-NEEDS holds what a method reads beside the steps, and `Config.needs` what some options of it read, too:
+"""Pruning methods, a file each in `methods/`. What one needs beside the steps, always or with some of its options:
 
     scores     of each step; `entropies`, that these are among them
     actions    the teacher's opinions on what to do with each step, and its `rewrites`; `path`: on whether it is on the core path
     scorer     the model itself: the method is a dialogue with it, for what depends on its own decisions
 
 A method gives one decision a step. It never writes text: what is kept is the original's, byte for byte, and what is
-rewritten is the teacher's. To add one, write its module and list it in METHODS; `prune.options.NAME` is then its Config.
+rewritten is the teacher's. To add one, write its file and list it in METHODS; `prune.options.NAME` is then its Config.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
+from typing import Any
 
-from transforms.core.config import Config
+from transforms.pruning.method import Method, MethodConfig
 from transforms.pruning.methods import (
     answer_likelihood,
     asap,
@@ -27,20 +25,14 @@ from transforms.pruning.methods import (
     tail,
 )
 
-METHODS: dict[str, ModuleType] = {
-    "keep_all": keep_all,
-    "first_correct": first_correct,
-    "asap": asap,
-    "drp": drp,
-    "step_entropy": step_entropy,
-    "answer_likelihood": answer_likelihood,
-    "random": random,
-    "head": head,
-    "tail": tail,
-}
+METHODS: dict[str, Method[Any]] = {
+    module.METHOD.name: module.METHOD
+    for module in (
+        keep_all, first_correct, asap, drp, step_entropy, answer_likelihood, random, head, tail,
+    )
+}  # fmt: skip
 
 
-def needs(method: str, config: Config) -> frozenset[str]:
+def needs(method: str, config: MethodConfig) -> frozenset[str]:
     """What the method reads beside the steps, with these options."""
-    found: frozenset[str] = METHODS[method].NEEDS | getattr(config, "needs", frozenset())
-    return found
+    return METHODS[method].needs | config.needs

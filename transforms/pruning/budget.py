@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from transforms.core.config import Config
 from transforms.core.records import (
     Action,
     Decision,
 )
 from transforms.pruning.given import PruneInput
+from transforms.pruning.method import MethodConfig
 from transforms.pruning.protection import protected
 
 
-class Budget(Config):
+class Budget(MethodConfig):
     """How many tokens of the thinking may stay: the share `ratio` of them, or `tokens` where that is given."""
 
     ratio: float = Field(0.5, gt=0, le=1)
@@ -77,7 +77,7 @@ def decided(
     ]
 
 
-def shortfall(given: PruneInput, decisions: Sequence[Decision], config: Config) -> str:
+def shortfall(given: PruneInput, decisions: Sequence[Decision], config: MethodConfig) -> str:
     """Why more tokens stay than the budget holds, or ""."""
     if not isinstance(config, Budget) or not config.has_budget:
         return ""

@@ -7,9 +7,10 @@ slices; a slice is then read anywhere, row by row, as `Raw` values or drops.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from transforms.core.config import combination
 from transforms.core.drops import Drop
 from transforms.core.errors import InputError
 from transforms.sources import gym, jsonl, tables
@@ -28,6 +29,7 @@ __all__ = [
     "TraceRow",
     "TraceSource",
     "as_text",
+    "check_names",
     "plan",
     "read",
     "row_name",
@@ -88,3 +90,13 @@ def plan(source: Any, seed: int, shard_rows: int, key: str = "ingest.sources") -
 def read(piece: Slice) -> Iterator[Raw | TraceRow | Drop]:
     """The rows of a slice; a drop for each that cannot be read."""
     return _READERS[piece.source.kind](piece)
+
+
+def check_names(given: Sequence[Any], key: str) -> None:
+    """Raises a validation error if two sources have the same name."""
+    names = [source_name(source) for source in given]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise combination(
+                f"{key}.{number}.name", f"{name!r} is taken by an earlier source; give each source a name of its own"
+            )

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
+from transforms.answers.numbers import lone_number
 from transforms.core.errors import ConfigError
 from transforms.judging.gym_scorers import EVALUATES_ANSWERS, PROBES, scorer
-from transforms.judging.judge import lone_number
 from transforms.sources.base import Planned, Raw, ReasoningGym, Slice, evenly
 
 

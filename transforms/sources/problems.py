@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from dataclasses import asdict
 from itertools import zip_longest
@@ -173,3 +174,13 @@ def _identifier(value: Any, column: str) -> str:
     if len(text) > MAX_ID_CHARS:
         raise _UnusableError(DropReason.TOO_LONG, f"the id is longer than {MAX_ID_CHARS} characters")
     return text
+
+
+def question_digest(problem: Problem) -> bytes:
+    """Equal for questions that are the same up to case and spaces."""
+    return digest(" ".join(problem.question.casefold().split()))
+
+
+def digest(text: str) -> bytes:
+    """A checksum to group by."""
+    return hashlib.sha256(text.encode()).digest()[:16]

@@ -31,11 +31,10 @@ from transforms.core.records import Action, Decision
 from transforms.inference.dialogue import Dialogue, answers_to
 from transforms.pruning.budget import Budget, Deletion, within_budget
 from transforms.pruning.given import PruneInput
+from transforms.pruning.method import Method
 from transforms.pruning.protection import protected
 from transforms.steps.joining import of_steps
 
-VERSION = "3"
-NEEDS = frozenset({"scorer"})
 UNKNOWN = "how likely the answer is could not be measured"
 
 
@@ -136,3 +135,6 @@ def _likelihoods(given: PruneInput, versions: Sequence[Sequence[int]], masked: b
         asked.append(answer_request(trace.prompt, text, answer, trace.problem.answer_kind))
     exchanges = yield from answers_to(asked)
     return [likelihood(exchange).per_token for exchange in exchanges]
+
+
+METHOD = Method("answer_likelihood", "3", Config, needs=frozenset({"scorer"}), dialogue=dialogue)

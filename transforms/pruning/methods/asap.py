@@ -33,12 +33,10 @@ from transforms.inference.dialogue import Dialogue, answers_to
 from transforms.inference.requests import TokenScores, turn
 from transforms.pruning.budget import Budget, Deletion, lowest_first, within_budget
 from transforms.pruning.given import PruneInput
+from transforms.pruning.method import Method
 from transforms.pruning.protection import protected
 from transforms.steps.joining import of_steps
 from transforms.steps.scores import first_visible, score_step
-
-VERSION = "5"
-NEEDS = frozenset({"scores"})
 
 _WORD = regex.compile(r"[\p{L}\p{M}]{4,}")
 _WORDLESS = regex.compile(
@@ -173,3 +171,6 @@ def _terms(text: str) -> Counter[str]:
     words = {word.lower()[:6] for word in _WORD.findall(plain)}
     values = [*(str(number.value) for number in numbers(plain)), *_ROOT.findall(plain)]
     return Counter(dict.fromkeys(words, 1) | dict.fromkeys(values, _NUMBER_WEIGHT))
+
+
+METHOD = Method("asap", "5", Config, needs=frozenset({"scores"}), prune=prune, dialogue=dialogue)

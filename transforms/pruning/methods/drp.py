@@ -21,13 +21,10 @@ from pydantic import Field
 from text_to_num import alpha2digit
 
 from transforms.answers.statements import normalised, numbers
-from transforms.core.config import Config as BaseConfig
 from transforms.core.records import Action, Decision, Opinion, Rewrite
 from transforms.pruning.given import PruneInput
+from transforms.pruning.method import Method, MethodConfig
 from transforms.pruning.protection import protected
-
-VERSION = "5"
-NEEDS = frozenset({"actions"})
 
 _FORMULA = re.compile(
     r"\\\((?P<inline>[^\n]{1,300}?)\\\)|\\\[(?P<display>.{1,500}?)\\\]|\$\$(?P<dollars>[^$]{1,500})\$\$"
@@ -57,7 +54,7 @@ _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _MONEY = re.compile(r"\d[\d,.]*\s[a-z]")  # "$5 and $6" is no formula
 
 
-class Config(BaseConfig):
+class Config(MethodConfig):
     """`rewrites`: whether steps are compressed and merged; without it they stay as they are."""
 
     min_margin_nats: float = Field(0.0, ge=0)
@@ -183,3 +180,6 @@ def _action(opinion: Opinion, min_margin_nats: float) -> str:
 def _keep_score(opinion: Opinion) -> float:
     """How much the teacher would keep the step; NaN where it gives no scores."""
     return opinion.action_scores_nats[0] if opinion.action_scores_nats else math.nan
+
+
+METHOD = Method("drp", "5", Config, needs=frozenset({"actions"}), prune=prune)

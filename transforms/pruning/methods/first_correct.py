@@ -19,14 +19,11 @@ from pydantic import Field
 
 from transforms.answers.extract import final_answer
 from transforms.answers.statements import has_answer, masked, sentences
-from transforms.core.config import Config as BaseConfig
 from transforms.core.records import Action, Decision, Problem
 from transforms.judging import checkable, is_correct
 from transforms.pruning.given import PruneInput
+from transforms.pruning.method import Method, MethodConfig
 from transforms.pruning.protection import QUOTED, quoted_steps
-
-VERSION = "3"
-NEEDS: frozenset[str] = frozenset()
 
 _MAX_CANDIDATES = 20  # conclusions judged in one step; the last ones, where conclusions stand
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
@@ -51,7 +48,7 @@ _WEIGHS = re.compile(
 )
 
 
-class Config(BaseConfig):
+class Config(MethodConfig):
     """`solutions`: how many derivations to keep. `keep_conclusion`: keep the last step too, if it states the answer (the response does already)."""
 
     solutions: int = Field(1, ge=1)
@@ -128,3 +125,6 @@ def conclusions(text: str, question: str) -> list[str]:
     solved = {equation.partition("=")[2] for equation in equations if equation not in question.replace(" ", "")}
     candidates += [value for value in numbers if value not in given or value in solved]
     return list(dict.fromkeys(candidates))[:_MAX_CANDIDATES]
+
+
+METHOD = Method("first_correct", "3", Config, prune=prune)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from transforms.core.config import Config as BaseConfig
 from transforms.core.records import Action, Decision
 from transforms.pruning.given import PruneInput
-
-VERSION = "1"
-NEEDS: frozenset[str] = frozenset()
+from transforms.pruning.method import Method, MethodConfig
 
 
-class Config(BaseConfig):
+class Config(MethodConfig):
     """Nothing to set."""
 
 
 def prune(given: PruneInput, config: Config) -> list[Decision]:
     """One KEEP a step."""
     return [Decision(number, Action.KEEP, "keep_all") for number in range(len(given.trace.steps))]
+
+
+METHOD = Method("keep_all", "1", Config, prune=prune)

@@ -7,9 +7,7 @@ from transforms.core.records import Decision
 from transforms.core.seeding import unit_interval
 from transforms.pruning.budget import Budget, lowest_first, within_budget
 from transforms.pruning.given import PruneInput
-
-VERSION = "1"
-NEEDS = frozenset({"scores"})
+from transforms.pruning.method import Method
 
 
 class Config(Budget):
@@ -23,3 +21,6 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     steps = range(len(given.trace.steps))
     lots = [unit_interval(config.seed, "prune", given.trace.id, str(step)) for step in steps]
     return within_budget(given, lowest_first(lots), config.of(given.num_tokens), "drawn by lot")
+
+
+METHOD = Method("random", "1", Config, needs=frozenset({"scores"}), prune=prune)

@@ -16,10 +16,8 @@ from transforms.core.config import refuse_unread
 from transforms.core.records import Decision
 from transforms.pruning.budget import Budget, decided, lowest_first, within_budget
 from transforms.pruning.given import PruneInput
+from transforms.pruning.method import Method
 from transforms.pruning.protection import protected
-
-VERSION = "1"
-NEEDS = frozenset({"scores", "entropies"})
 
 
 class Config(Budget):
@@ -48,3 +46,6 @@ def prune(given: PruneInput, config: Config) -> list[Decision]:
     spared = protected(given.trace)
     gone = {deletion.step for deletion in order[: math.floor(config.steps * len(order))]} - set(spared)
     return decided([score for _, score in sorted(order)], gone, spared, "low entropy", "among the highest entropies")
+
+
+METHOD = Method("step_entropy", "1", Config, needs=frozenset({"scores", "entropies"}), prune=prune)

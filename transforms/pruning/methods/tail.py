@@ -7,12 +7,13 @@ from transforms.core.records import Decision
 from transforms.pruning.budget import Budget as Config
 from transforms.pruning.budget import Deletion, within_budget
 from transforms.pruning.given import PruneInput
-
-VERSION = "1"
-NEEDS = frozenset({"scores"})
+from transforms.pruning.method import Method
 
 
 def prune(given: PruneInput, config: Config) -> list[Decision]:
     """DELETE from the first step on."""
     order = [Deletion(step, float(step)) for step in range(len(given.trace.steps))]
     return within_budget(given, order, config.of(given.num_tokens), "too early in the thinking")
+
+
+METHOD = Method("tail", "1", Config, needs=frozenset({"scores"}), prune=prune)
