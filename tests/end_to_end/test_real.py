@@ -199,7 +199,8 @@ def test_the_worked_example_of_the_docs(qwen: str) -> None:
 
 VLLM_SCRIPT = """
 import json, sys
-from transforms.inference.requests import *
+from transforms.inference.models import VllmModel
+from transforms.inference.requests import GenerateRequest, Sampling
 from transforms.inference.vllm import VllmEngine
 from transforms.core.records import Message
 
