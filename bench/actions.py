@@ -23,6 +23,7 @@ from typing import Any
 
 from bench.methods import Asker
 from transforms.annotate import QUESTIONS, Config, degenerate, dialogue
+from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.records import Annotations, Problem, SegmentedTrace
 from transforms.inference.dialogue import conversation
@@ -48,7 +49,8 @@ def labelled() -> list[tuple[SegmentedTrace, list[str]]]:
         assert isinstance(parts, Parts)
         steps = split_steps(parts.thinking)
         problem = Problem(trace_id, file, file, row["question"], row["reference_answer"], "math", "")
-        trace = SegmentedTrace(trace_id, problem, "", row["question"], parts.thinking, parts.response, steps)
+        answer = final_answer(parts.response, problem)
+        trace = SegmentedTrace(trace_id, problem, "", row["question"], parts.thinking, parts.response, answer, steps)
         found.append((trace, [labels[step.start, step.end] for step in steps]))
     return found
 

@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 from scipy.stats import binomtest
 
 from transforms import annotate, recheck
+from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.records import Outcome, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, TraceScores
 from transforms.inference import weights as models
@@ -146,7 +147,14 @@ def real_traces(gsm8k: int, maths: int, unit: Any = "paragraph") -> Iterator[Seg
             if judge_response(parts.response, problem, JUDGING)[1].outcome == Outcome.CORRECT:
                 prompt = f"{row['question']}\n\n{INSTRUCTION}"
                 yield SegmentedTrace(
-                    row["id"], problem, "r1", prompt, parts.thinking, parts.response, split_steps(parts.thinking, unit)
+                    id=row["id"],
+                    problem=problem,
+                    model="r1",
+                    prompt=prompt,
+                    thinking=parts.thinking,
+                    response=parts.response,
+                    answer=final_answer(parts.response, problem),
+                    steps=split_steps(parts.thinking, unit),
                 )
                 found += 1
 

@@ -132,6 +132,9 @@ def test_what_a_stage_depends_on_is_there(stage: graph.Stage) -> None:
 def test_score_and_annotate_know_nothing_of_judging() -> None:
     for stage in ("segment", "score", "annotate", "prune"):
         assert not [name for name in modules(stage) if "/judging/" in name or "/sandbox/" in name]
+        assert stage == "segment" or "transforms/answers/extract.py" not in modules(
+            stage
+        )  # it is stored with the steps
     judging = {name for name in METHODS if any("/judging/" in one for one in modules("prune", name))}
     assert judging == {"first_correct"}
     assert "transforms/judging/judge.py" in method_code("first_correct")

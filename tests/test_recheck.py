@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import problem, segmented
+from tests.conftest import answering, problem, segmented
 from transforms import judging as verify
 from transforms.answers.likelihood import JOIN
 from transforms.core.drops import Drop
@@ -259,7 +259,7 @@ STEPS = "\n\n".join(f"word{number} here" for number in range(16))
 
 def made(trace: SegmentedTrace, decisions: tuple[Decision, ...]) -> PrunedTrace:
     shorter = joined(trace.thinking, trace.steps, decisions)
-    common = ("id", "problem", "model", "prompt", "thinking", "response", "steps")
+    common = ("id", "problem", "model", "prompt", "thinking", "response", "answer", "steps")
     return PrunedTrace(
         **{name: getattr(trace, name) for name in common}, method="m", decisions=decisions, pruned=shorter, shortfall=""
     )
@@ -387,7 +387,7 @@ def test_the_mean_log_probability_is_of_what_goes_on() -> None:
 
 
 def test_a_response_without_an_answer_has_no_likelihoods() -> None:
-    trace = replace(pruned(), response=" ", problem=problem("", "text"))
+    trace = answering(pruned(), " ", problem("", "text"))
     found, texts = conclude(trace, lambda _: -1.0)
     assert len(texts) == 2
     assert isinstance(found, RecheckedTrace)
@@ -396,7 +396,7 @@ def test_a_response_without_an_answer_has_no_likelihoods() -> None:
 
 
 def test_the_reference_is_measured_where_the_response_does_not_state_an_answer_by_itself() -> None:
-    trace = replace(pruned(), response="So she has 5 apples left in her basket at the very end of it.")
+    trace = answering(pruned(), "So she has 5 apples left in her basket at the very end of it.")
     found, texts = conclude(trace, lambda text: -3.0 if text.startswith("The final") else -1.0)
     assert isinstance(found, RecheckedTrace)
     assert (found.status, texts[-1]) == ("passed", "The final answer is \\boxed{5}.")
@@ -434,7 +434,7 @@ def test_without_a_reference_the_traces_own_answer_has_to_stay() -> None:
     found = run(pruned(""), -1.05)
     assert (found.status, found.outcome, found.problem.answer) == ("passed", "correct", "")
     assert run(pruned(""), -1.2).status == "gave_up"
-    silent = replace(pruned(""), problem=problem("", "text"), response="I am done.\nGood bye.")
+    silent = answering(pruned(""), "I am done.\nGood bye.", problem("", "text"))
     assert run(silent, -1.0).status == "original_fails"
 
 
@@ -485,6 +485,7 @@ def leaping(*gone: int, steps: list[str] = WORKING, rewritten: dict[int, str] | 
         "asap",
         trace.thinking,
         trace.response,
+        trace.answer,
         trace.steps,
         decisions,
         pruned,
@@ -580,7 +581,7 @@ def test_arithmetic_is_of_what_goes_on_and_of_the_response() -> None:
         num_true=2, num_false=1, false_equations=("7 + 5 = 13",)
     )
     assert run(leaping(2, steps=steps), -1.0).arithmetic == Arithmetic(num_true=2)
-    wrong = replace(leaping(2, steps=steps), response="As 2 + 2 = 5, \\boxed{7}.")
+    wrong = answering(leaping(2, steps=steps), "As 2 + 2 = 5, \\boxed{7}.")
     assert run(wrong, -1.0).arithmetic.false_equations == ("2 + 2 = 5",)
     corrected = [*steps[:3], "No, 7 + 5 = 12.", "So 7."]
     assert run(leaping(steps=corrected), -1.0).arithmetic.num_corrected == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import SHARED_DATA, segmented, shared, token_scores
 from transforms.core.drops import Drop, DropReason
-from transforms.core.records import Problem, Step, Trace
+from transforms.core.records import Problem, SegmentedTrace, Step, Trace
 from transforms.inference.requests import TokenScores
 from transforms.segment import Config, segment
 from transforms.steps.roles import roles
@@ -335,3 +335,12 @@ def test_a_trace_without_thinking_is_a_drop() -> None:
     assert isinstance(drop, Drop)
     assert drop.reason == DropReason.EMPTY_TEXT
     assert len(given.steps) == 2
+
+
+@pytest.mark.parametrize("roles", [True, False])
+def test_the_answer_that_the_response_states_is_stored_with_the_steps(roles: bool) -> None:
+    problem = Problem("p", "s", "f", "q", "12", "math", "")
+    trace = Trace("t", problem, 0, "m", "q", "", "3 × 4.", "It is \\boxed{12}.", "stop", 1, 1)
+    (found,) = segment(trace, Config(roles=roles))
+    assert isinstance(found, SegmentedTrace)
+    assert found.answer == "12"

@@ -27,7 +27,6 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from transforms import prompts
-from transforms.answers.final import final_answer
 from transforms.answers.likelihood import likelihood
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
@@ -240,7 +239,7 @@ def _sampling(config: Config, max_tokens: int) -> Sampling:
 
 
 def _solution_request(trace: SegmentedTrace, config: Config) -> GenerateRequest:
-    answer = final_answer(trace.response, trace.problem) or trace.response.strip()
+    answer = trace.answer or trace.response.strip()
     text = prompts.fill("solution-1", question=trace.problem.question.strip(), answer=answer)
     return GenerateRequest((Message("user", text),), _sampling(config, config.max_tokens), 0)
 

@@ -64,6 +64,7 @@ def _pruned(given: PruneInput, found: Sequence[Decision], method: str, config: M
         method=method,
         thinking=trace.thinking,
         response=trace.response,
+        answer=trace.answer,
         steps=trace.steps,
         decisions=decisions,
         pruned=joined(trace.thinking, trace.steps, decisions),

@@ -33,7 +33,6 @@ from typing import NamedTuple, cast
 
 from pydantic import Field, model_validator
 
-from transforms.answers.final import final_answer
 from transforms.answers.likelihood import answer_request, likelihood, statement
 from transforms.answers.statements import without_statements
 from transforms.answers.thinking import Unparsable, split_thinking
@@ -291,8 +290,7 @@ def _check(
 
 def derivation(trace: PrunedTrace, thinking: str) -> str:
     """A version of the thinking without the sentences that only state the answer."""
-    answer = final_answer(trace.response, trace.problem)
-    return without_statements(thinking, answer, trace.problem, trace.thinking)
+    return without_statements(thinking, trace.answer, trace.problem, trace.thinking)
 
 
 def restorable_groups(trace: PrunedTrace) -> list[tuple[int, ...]]:
@@ -336,7 +334,7 @@ def _answers(trace: PrunedTrace, contexts: Sequence[str]) -> list[ScoreRequest]:
 def measured_answer(trace: PrunedTrace) -> str:
     """What the response states as its answer; where that cannot be told, the reference that it was verified against; or ""."""
     reference = "" if trace.problem.answer_kind == "code" else trace.problem.answer
-    return final_answer(trace.response, trace.problem) or reference
+    return trace.answer or reference
 
 
 def _per_token(answers: Sequence[Exchange], number: int) -> list[float]:

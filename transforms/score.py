@@ -21,7 +21,6 @@ from typing import Literal, cast
 
 from pydantic import Field
 
-from transforms.answers.final import final_answer
 from transforms.answers.likelihood import UNKNOWN, answer_request, likelihood
 from transforms.core.config import Config as BaseConfig
 from transforms.core.drops import Drop
@@ -49,8 +48,7 @@ def requests(trace: SegmentedTrace, config: Config) -> list[ScoreRequest]:
         spans = tuple((place, place + 1) for place in (first_visible(thinking, step) for step in trace.steps))
         spans = ((0, spans[0][1]), *spans[1:])  # with the white space before, so that all tokens are counted
     asked = [replace(turn(trace.prompt, thinking), spans=spans)]
-    answer = final_answer(trace.response, trace.problem)
-    if not answer:
+    if not trace.answer:
         return asked
     contexts = [thinking]
     if "prefixes" in config.likelihoods:
@@ -58,7 +56,7 @@ def requests(trace: SegmentedTrace, config: Config) -> list[ScoreRequest]:
     if "left_out" in config.likelihoods:
         contexts += [thinking[: step.start] + thinking[step.end :] for step in trace.steps]
     kind = trace.problem.answer_kind
-    return asked + [answer_request(trace.prompt, context, answer, kind) for context in contexts]
+    return asked + [answer_request(trace.prompt, context, trace.answer, kind) for context in contexts]
 
 
 def score(trace: SegmentedTrace, exchanges: list[Exchange], config: Config, model: str) -> Iterator[TraceScores | Drop]:

@@ -56,11 +56,21 @@ def segment_at_doubt(trace: Trace, exchanges: list[Exchange], config: Config) ->
 def _segmented(trace: Trace, steps: tuple[Step, ...], config: Config) -> SegmentedTrace | None:
     if not trace.thinking.strip():
         return None
+    answer = final_answer(trace.response, trace.problem)
     if config.roles:
         texts = [step.text(trace.thinking) for step in steps]
-        found = roles(texts, trace.problem.question, final_answer(trace.response, trace.problem))
+        found = roles(texts, trace.problem.question, answer)
         steps = tuple(Step(step.start, step.end, step.kind, role) for step, role in zip(steps, found, strict=True))
-    return SegmentedTrace(trace.id, trace.problem, trace.model, trace.prompt, trace.thinking, trace.response, steps)
+    return SegmentedTrace(
+        id=trace.id,
+        problem=trace.problem,
+        model=trace.model,
+        prompt=trace.prompt,
+        thinking=trace.thinking,
+        response=trace.response,
+        answer=answer,
+        steps=steps,
+    )
 
 
 def _empty(trace: Trace) -> Drop:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import problem, segmented, shared
+from tests.conftest import answering, problem, segmented, shared
 from transforms.annotate import to_rewrite
 from transforms.answers.final import final_answer
 from transforms.answers.statements import has_answer
@@ -732,7 +732,7 @@ def test_answer_likelihood_drops_what_the_answer_does_not_need() -> None:
     assert kept_steps(left()) == [0, 1, 4]
     assert [round(one.score, 6) for one in left().decisions[1:4]] == [0.5, 0.0, -0.3]
     assert kept_steps(left(tolerance_nats_per_token=0.6)) == [0, 4]
-    silent = PruneInput(replace(trace, response=" "))
+    silent = PruneInput(answering(trace, " "))
     assert kept_steps(played(dialogue(silent, "answer_likelihood", METHODS["answer_likelihood"].Config()))) == [
         0,
         1,

@@ -131,7 +131,7 @@ class Step:
 
 @dataclass(frozen=True)
 class SegmentedTrace:
-    """A trace in steps."""
+    """A trace in steps. `answer` is the final answer that its response states (`transforms.answers.final`), or ""."""
 
     id: str
     problem: Problem
@@ -139,6 +139,7 @@ class SegmentedTrace:
     prompt: str
     thinking: str
     response: str
+    answer: str
     steps: tuple[Step, ...]
 
     @property
@@ -294,6 +295,7 @@ class PrunedTrace:
     method: str
     thinking: str
     response: str
+    answer: str
     steps: tuple[Step, ...]
     decisions: tuple[Decision, ...]
     pruned: str

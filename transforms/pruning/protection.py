@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transforms.answers.final import final_answer
 from transforms.answers.statements import fenced, has_answer, lines
 from transforms.core.records import (
     SegmentedTrace,
@@ -17,7 +16,7 @@ def protected(trace: SegmentedTrace) -> dict[int, str]:
     """The steps that no ranking may delete, and why."""
     texts = trace.texts
     spared = dict.fromkeys(quoted_steps(trace), QUOTED)
-    if (last := _last_with(final_answer(trace.response, trace.problem), texts)) is not None:
+    if (last := _last_with(trace.answer, texts)) is not None:
         spared[last] = "has the final answer"
     if texts:
         spared[0] = "the first step"

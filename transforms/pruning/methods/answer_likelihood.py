@@ -23,7 +23,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from transforms.answers.final import final_answer
 from transforms.answers.likelihood import answer_request, likelihood
 from transforms.answers.statements import without_statements
 from transforms.core.config import refuse_unread
@@ -73,7 +72,7 @@ class Config(Budget):
 
 def dialogue(given: PruneInput, config: Config) -> Dialogue[list[Decision]]:
     """One decision a step."""
-    if not final_answer(given.trace.response, given.trace.problem):
+    if not given.trace.answer:
         return [Decision(step, Action.KEEP, "the response states no answer") for step in range(len(given.trace.steps))]
     decided = _sequential(given, config) if config.mode == "sequential" else _by_gain(given, config)
     return (yield from decided)
@@ -128,11 +127,10 @@ def _is_weighed(decision: Decision) -> bool:
 def _likelihoods(given: PruneInput, versions: Sequence[Sequence[int]], masked: bool) -> Dialogue[list[float]]:
     """Of the answer after some of the steps, for each version, in nats per token."""
     trace, texts, asked = given.trace, given.trace.texts, []
-    answer = final_answer(trace.response, trace.problem)
     for steps in versions:
         text = "".join(of_steps(texts, set(steps)))
-        text = without_statements(text, answer, trace.problem, trace.thinking) if masked else text
-        asked.append(answer_request(trace.prompt, text, answer, trace.problem.answer_kind))
+        text = without_statements(text, trace.answer, trace.problem, trace.thinking) if masked else text
+        asked.append(answer_request(trace.prompt, text, trace.answer, trace.problem.answer_kind))
     exchanges = yield from answers_to(asked)
     return [likelihood(exchange).per_token for exchange in exchanges]
 

@@ -25,7 +25,6 @@ from typing import Literal, cast
 import regex
 from pydantic import Field, model_validator
 
-from transforms.answers.final import final_answer
 from transforms.answers.statements import normalised, numbers, only_states, sentences
 from transforms.core.config import refuse_unread
 from transforms.core.records import Action, Decision, SegmentedTrace, Step
@@ -154,8 +153,7 @@ def _has_words(text: str) -> bool:
 
 def _aligned(trace: SegmentedTrace, min_shared: float) -> set[int]:
     """The steps that share enough with some sentence of the response. One that only states the answer is no solution."""
-    answer = final_answer(trace.response, trace.problem)
-    said = [one for one in sentences(trace.response) if not only_states(one, answer)]
+    said = [one for one in sentences(trace.response) if not only_states(one, trace.answer)]
     anchor = [terms for sentence in said if (terms := _terms(sentence))]
     steps = [_terms(text) for text in trace.texts]
     return {
