@@ -43,14 +43,14 @@ from transforms.answers.thinking import Parts, split_thinking
 from transforms.coherence.arithmetic import Judged, Verdict, arithmetic, judged
 from transforms.coherence.expressions import read
 from transforms.coherence.flow import Flow
-from transforms.core.records import Edge, Problem, PrunedTrace, StepScore, TraceScores
+from transforms.core.records import Edge, Problem, Pruned, StepScore, TraceScores
 from transforms.inference.models import TransformersModel
 from transforms.prune import prune
 from transforms.pruning import METHODS
 from transforms.pruning.given import PruneInput
 from transforms.recheck import Config, Measured, flow_of, mended
-from transforms.steps.joining import joined
 from transforms.steps.splitting import split_steps
+from transforms.steps.versions import Version
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "coherence.jsonl"
@@ -261,12 +261,13 @@ def versions() -> dict[str, Any]:
                 trace.id, "", tuple(StepScore(0, 0, 0, 0, 0, len(text)) for text in trace.texts), "none", 0, 0, 0
             )
             (pruned,) = prune(PruneInput(trace, scores), method, config)
-            assert isinstance(pruned, PrunedTrace)
-            back = mended(pruned, flow_of(pruned), ())
+            assert isinstance(pruned, Pruned)
+            version = Version(trace, pruned)
+            back = mended(version, flow_of(trace), ())
             dangling += bool(back)
             sizes["whole"] += len(trace.thinking)
-            sizes["pruned"] += len(pruned.pruned)
-            sizes["mended"] += len(joined(pruned.thinking, pruned.steps, pruned.decisions, back))
+            sizes["pruned"] += len(version.proposed)
+            sizes["mended"] += len(version.thinking_with(back))
         shares = {name: round(sizes[name] / sizes["whole"], 3) for name in ("pruned", "mended")}
         found[f"{method} {ratio or ''}".strip()] = {"dangles": [dangling, len(traces)], **shares}
     return found

@@ -36,7 +36,7 @@ from scipy.stats import binomtest
 from transforms import annotate, recheck
 from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
-from transforms.core.records import Outcome, Problem, PrunedTrace, RecheckedTrace, SegmentedTrace, TraceScores
+from transforms.core.records import Outcome, Problem, Pruned, Rechecked, SegmentedTrace, TraceScores
 from transforms.inference import weights as models
 from transforms.inference.cache import Cache
 from transforms.inference.dialogue import conversation
@@ -55,6 +55,7 @@ from transforms.shards.asking import EngineHandler
 from transforms.shards.mapping import Batch, Shard
 from transforms.steps.joining import staying
 from transforms.steps.splitting import split_steps
+from transforms.steps.versions import Version
 from transforms.storage.parts import read_rows
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -194,7 +195,7 @@ def annotated(given: Sequence[PruneInput], way: Way, teacher: Asker | None) -> l
     return [one._replace(annotations=opinion) for one, opinion in zip(given, found, strict=True)]
 
 
-def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker, teacher: Asker | None = None) -> list[PrunedTrace]:
+def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker, teacher: Asker | None = None) -> list[Version]:
     """The traces, pruned in one way."""
     config, given = METHODS[way.method].Config(**way.options), annotated(given, way, teacher)
     if "scorer" in needs(way.method, config):
@@ -203,54 +204,56 @@ def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker, teacher: Asker 
         found = [talk["map"](one, answers)[0] for one, answers in zip(given, exchanges, strict=True)]
     else:
         found = [outcome for one in given for outcome in prune(one, way.method, config)]
-    assert all(isinstance(one, PrunedTrace) for one in found), found
-    return found
+    assert all(isinstance(one, Pruned) for one in found), found
+    return [Version(one.trace, decided) for one, decided in zip(given, found, strict=True)]
 
 
 def rechecked(
-    versions: Sequence[PrunedTrace], scorer: Asker, label: str, roll_back: bool, coherence: bool = True
-) -> list[RecheckedTrace]:
+    versions: Sequence[Version], scorer: Asker, label: str, roll_back: bool, coherence: bool = True
+) -> list[Version]:
     """All that the re-check says of the versions; without `roll_back` any support will do."""
     max_loss = {} if roll_back else {"max_loss_nats_per_token": 1e6}
     config = recheck.Config(coherence=coherence, **max_loss)
     talk = conversation("bench", partial(recheck.dialogue, config=config, judging=JUDGING))
     exchanges = scorer.ask(label, versions, talk["ask"], talk["again"])
     found = [talk["map"](version, answers)[0] for version, answers in zip(versions, exchanges, strict=True)]
-    assert all(isinstance(one, RecheckedTrace) for one in found), found
-    return found
+    assert all(isinstance(one, Rechecked) for one in found), found
+    return [replace(version, rechecked=one) for version, one in zip(versions, found, strict=True)]
 
 
-def tokens_after(checks: Sequence[RecheckedTrace]) -> float:
+def tokens_after(checks: Sequence[Rechecked]) -> float:
     """The share of the tokens that stays after the re-check."""
     return round(sum(c.num_tokens_after for c in checks) / sum(c.num_tokens_before for c in checks), 3)
 
 
-def dangling(checks: Sequence[RecheckedTrace]) -> dict[str, float]:
+def dangling(versions: Sequence[Version]) -> dict[str, float]:
     """The share of final versions in which something dangles."""
     found = 0
-    for check in checks:
-        texts = [step.text(check.thinking) for step in check.steps]
-        found += bool(recheck.flow_of(check).edges(staying(texts, check.decisions, check.given_back)))
-    return {"dangles": round(found / len(checks), 3)}
+    for version in versions:
+        stays = staying(version.trace.texts, version.pruned.decisions, version.result.given_back)
+        found += bool(recheck.flow_of(version.trace).edges(stays))
+    return {"dangles": round(found / len(versions), 3)}
 
 
-def has_support(check: RecheckedTrace) -> bool:
+def has_support(version: Version) -> bool:
     """Whether what the method left reaches what the re-check wants; where nothing was deleted, it wants nothing."""
+    check = version.result
     support = recheck.Measured(
         check.support_before_nats_per_token,
         check.support_pruned_nats_per_token,
         check.answer_loglik_without_nats_per_token,
     )
-    return check.pruned == check.thinking or support.pruned >= support.least(recheck.Config().max_loss_nats_per_token)
+    least = support.least(recheck.Config().max_loss_nats_per_token)
+    return version.proposed == version.trace.thinking or support.pruned >= least
 
 
-def read(trace: SegmentedTrace | PrunedTrace, thinking: str) -> GenerateRequest:
+def read(trace: SegmentedTrace, thinking: str) -> GenerateRequest:
     """The reader has to answer at once."""
     sampling = Sampling(temperature=0.0, max_tokens=48)
     return recheck.answer_at_once(trace.prompt, thinking, trace.problem.answer_kind, sampling)
 
 
-def is_right(trace: SegmentedTrace | PrunedTrace, exchange: Exchange) -> bool:
+def is_right(trace: SegmentedTrace, exchange: Exchange) -> bool:
     """Whether the reader's answer is."""
     assert isinstance(exchange.response, Completion), exchange.response
     response = recheck.said_at_once(exchange.response, trace.problem.answer_kind)
@@ -275,20 +278,21 @@ def mean(values: Sequence[float]) -> float | None:
 
 def measure(
     given: Sequence[PruneInput], way: Way, scorer: Asker, reader: Asker | None, roll_back: bool
-) -> tuple[dict[str, Any], list[RecheckedTrace]]:
+) -> tuple[dict[str, Any], list[Version]]:
     """A row of the table."""
     started = time.monotonic()
     versions = pruned(given, way, scorer, reader)
     pruned_at = time.monotonic()
-    checks = rechecked(versions, scorer, way.name, roll_back)
+    seen = rechecked(versions, scorer, way.name, roll_back)
+    checks = [version.result for version in seen]
     checked_at = time.monotonic()
     incoherent = rechecked(versions, scorer, f"{way.name} without coherence", roll_back, coherence=False)
-    holds = [has_support(check) for check in checks]
+    holds = [has_support(version) for version in seen]
     before = sum(c.num_tokens_before for c in checks)
     row: dict[str, Any] = {
         "traces": len(given),
         "tokens_kept": round(sum(c.num_tokens_pruned for c in checks) / before, 3),
-        "shortfalls": sum(bool(version.shortfall) for version in versions),
+        "shortfalls": sum(bool(version.pruned.shortfall) for version in versions),
         "plain_change_nats": mean(
             [c.answer_loglik_pruned_nats_per_token - c.answer_loglik_before_nats_per_token for c in checks]
         ),
@@ -297,19 +301,20 @@ def measure(
         "prune_seconds_per_trace": round((pruned_at - started) / len(given), 4),
         "recheck_seconds_per_trace": round((checked_at - pruned_at) / len(given), 4),
         "dangles": round(sum(bool(check.dangling) for check in checks) / len(checks), 3),
-        "coherence": dangling(checks) | {"tokens": tokens_after(checks)},
-        "without_coherence": dangling(incoherent) | {"tokens": tokens_after(incoherent)},
+        "coherence": dangling(seen) | {"tokens": tokens_after(checks)},
+        "without_coherence": dangling(incoherent)
+        | {"tokens": tokens_after([version.result for version in incoherent])},
     }
     if roll_back:
         statuses = ("passed", "mended", "rolled_back", "gave_up")
         row["rates"] = {status: round(sum(c.status == status for c in checks) / len(checks), 3) for status in statuses}
         row["tokens_after_recheck"] = tokens_after(checks)
     if reader:
-        row |= read_both(versions, [version.pruned for version in versions], reader, way.name)
-    return row, checks
+        row |= read_both([version.trace for version in seen], [version.proposed for version in seen], reader, way.name)
+    return row, seen
 
 
-def read_both(traces: Sequence[Any], thinkings: Sequence[str], reader: Asker, label: str) -> dict[str, Any]:
+def read_both(traces: Sequence[SegmentedTrace], thinkings: Sequence[str], reader: Asker, label: str) -> dict[str, Any]:
     """The reader's answers after the thinkings, plain and masked."""
     rows = [(trace, [thinking, derivation(trace, thinking)]) for trace, thinking in zip(traces, thinkings, strict=True)]
     exchanges = reader.ask(f"read {label}", rows, lambda row: [read(row[0], text) for text in row[1]])
@@ -317,9 +322,9 @@ def read_both(traces: Sequence[Any], thinkings: Sequence[str], reader: Asker, la
     return {"plain": share([one[0] for one in right]), "masked": share([one[1] for one in right])}
 
 
-def shortest(candidates: Sequence[RecheckedTrace]) -> RecheckedTrace:
+def shortest(candidates: Sequence[Version]) -> Version:
     """The portfolio's choice for a trace: equals go to the first."""
-    return min(candidates, key=lambda candidate: candidate.num_tokens_after)
+    return min(candidates, key=lambda candidate: candidate.result.num_tokens_after)
 
 
 def draw(table: dict[str, Any], names: Sequence[str], num_traces: int, path: str) -> None:
@@ -415,13 +420,15 @@ def main() -> None:
     if not all_checks:
         all_checks = [rechecked(pruned(given, Way("keep_all", "keep_all", {}), scorer), scorer, "keep_all", False)]
     chosen = [shortest(candidates) for candidates in zip(*all_checks, strict=True)]
-    tokens = sum(c.num_tokens_after for c in chosen) / sum(c.num_tokens_before for c in chosen)
+    results = [version.result for version in chosen]
     table["portfolio"] = {
-        "tokens_kept": round(tokens, 3),
-        "masked_change_nats": mean([c.support_after_nats_per_token - c.support_before_nats_per_token for c in chosen]),
+        "tokens_kept": tokens_after(results),
+        "masked_change_nats": mean([c.support_after_nats_per_token - c.support_before_nats_per_token for c in results]),
     }
     if reader:
-        table["portfolio"] |= read_both(chosen, [c.final for c in chosen], reader, "portfolio")
+        table["portfolio"] |= read_both(
+            [one.trace for one in chosen], [one.final for one in chosen], reader, "portfolio"
+        )
     if options.picture:
         draw(table, options.ways, len(traces), options.picture)
     print(

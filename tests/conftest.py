@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +16,7 @@ from hypothesis import settings
 
 from pipeline import graph
 from pipeline.__main__ import main
-from transforms.answers.final import final_answer
-from transforms.core.records import Arithmetic, Decision, Problem, RecheckedTrace, SegmentedTrace, Step
 from transforms.inference.requests import Exchange, GenerateRequest, Response, Sampling, TokenScores
-from transforms.steps.splitting import split_steps
 
 REPO = Path(__file__).parent.parent
 settings.register_profile("patient", deadline=None)  # other work on the machine is no failure
@@ -107,49 +102,6 @@ _COLLECTED: list[Any] = []
 
 def _remember(element: Any) -> None:
     _COLLECTED.append(element)  # by this module's name: Beam pickles functions, and a closure's list would be a copy
-
-
-def problem(answer: str = "5", kind: str = "math", question: str = "What is 2 + 3?", **more: Any) -> Problem:
-    """A problem; `math` unless said otherwise."""
-    values = {"id": "p-0", "source": "test", "family": "test", "entry": ""} | more
-    return Problem(question=question, answer=answer, answer_kind=kind, **values)
-
-
-def segmented(
-    thinking: str, response: str = "So it is \\boxed{5}.", given: Problem | None = None, unit: Any = "paragraph"
-) -> SegmentedTrace:
-    """A trace in steps."""
-    given = given or problem()
-    return SegmentedTrace(
-        id="p-0/0",
-        problem=given,
-        model="teacher",
-        prompt="What is 2 + 3?",
-        thinking=thinking,
-        response=response,
-        answer=final_answer(response, given),
-        steps=split_steps(thinking, unit),
-    )
-
-
-def answering(trace: Any, response: str, given: Problem | None = None) -> Any:
-    """The trace with another response, and with what that states as its answer."""
-    given = given or trace.problem
-    return replace(trace, response=response, problem=given, answer=final_answer(response, given))
-
-
-def rechecked(id: str, status: str, **more: Any) -> RecheckedTrace:
-    """A re-checked trace of one step that was kept."""
-    values = {
-        "problem": problem(""), "model": "m", "prompt": "?", "method": "keep_all", "thinking": "So 5.", "response": "It is 5.",
-        "answer": "5", "steps": (Step(0, 5, "prose"),), "decisions": (Decision(0, "keep", "keep_all"),), "pruned": "So 5.", "shortfall": "",
-        "final": "So 5.", "reason": "", "outcome": "correct", "given_back": (), "mended": (), "dangling": (), "arithmetic": Arithmetic(), "num_checks": 1, "supported": True,
-        "answer_loglik_before_nats_per_token": -1.0, "answer_loglik_pruned_nats_per_token": -1.0,
-        "answer_loglik_without_nats_per_token": -2.0, "support_before_nats_per_token": -1.0,
-        "support_pruned_nats_per_token": -1.0, "support_after_nats_per_token": -1.0, "completion_rate": math.nan, "num_tokens_before": 9, "num_tokens_pruned": 9,
-        "num_tokens_after": 9, "mean_logprob_after_nats_per_token": -0.5,
-    }  # fmt: skip
-    return RecheckedTrace(id=id, status=status, **(values | more))
 
 
 def token_scores(text: str, width: int = 3) -> TokenScores:

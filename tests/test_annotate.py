@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import segmented
+from tests.builders import segmented
 from transforms.annotate import (
     QUESTIONS,
     Config,

@@ -7,29 +7,18 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import problem
-from transforms.core.records import KeptTrace, Message
+from tests.builders import changed, problem, rechecked, segmented
+from transforms.core.records import Decision, Kept, Message, trace_id
 from transforms.emit import emit, split_of
+from transforms.steps.versions import Version
 
 
-def kept(problem_id: str = "p") -> KeptTrace:
-    return KeptTrace(
-        f"{problem_id}/0",
-        problem(id=problem_id),
-        "m",
-        "2 + 3?",
-        "keep_all",
-        "passed",
-        "a\n\nb",
-        "a\n\n",
-        "It is 5.",
-        9,
-        4,
-        1,
-        2,
-        "vote",
-        0.5,
-    )
+def kept(problem_id: str = "p") -> tuple[Version, Kept]:
+    name = trace_id(problem_id, 0)
+    trace = segmented("a\n\nb", "It is 5.", problem(id=problem_id), id=name, prompt="2 + 3?")
+    decisions = (Decision(0, "keep", "-"), Decision(1, "delete", "-"))
+    version = changed(rechecked(name), **vars(trace), decisions=decisions, num_tokens_after=4)
+    return version, Kept(name, "keep_all", 1, 2, "vote", 0.5)
 
 
 def test_messages() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.conftest import collect, problem, rechecked
+from tests.builders import changed, problem, rechecked, segmented
+from tests.conftest import collect
 from transforms import filter
 from transforms.core import schema
-from transforms.core.drops import Drop
-from transforms.core.records import Arithmetic, KeptTrace, RecheckedTrace, Trace, Verdict
+from transforms.core.drops import Drop, Reason
+from transforms.core.records import Arithmetic, Kept, Pruned, Rechecked, SegmentedTrace, Trace, Verdict, problem_of
 from transforms.selection.difficulty import band_name, band_of, quotas
 from transforms.selection.sketches import shingles, similarity, sketch
 from transforms.selection.versions import (
+    Candidate,
     Chosen,
     Config,
     Decision,
-    Rejected,
     Rule,
-    Version,
     choose,
     last_places,
     place,
     within,
 )
 from transforms.shards.mapping import Job, MapShards, Shard
+from transforms.steps.versions import Version
 from transforms.storage.folders import StageFolder
 from transforms.storage.parts import read_part, read_rows
 
@@ -41,7 +42,7 @@ METHODS = ("keep_all", "first_correct", "third")
 OUTCOMES = ["correct", "incorrect", "undecided"]
 
 
-def version(trace: str, method: int, tokens: int, outcome: str = "correct", text: str = "", **more: Any) -> Version:
+def version(trace: str, method: int, tokens: int, outcome: str = "correct", text: str = "", **more: Any) -> Candidate:
     words = text or f"only {trace} {method} says this and nothing else"
     values = {
         "mean_logprob_nats": -1.0,
@@ -51,21 +52,23 @@ def version(trace: str, method: int, tokens: int, outcome: str = "correct", text
         "shard": 0,
         "row": 0,
     } | more
-    return Version(trace, method, tokens, outcome=outcome, text=words.encode(), **values)
+    return Candidate(trace, method, tokens, outcome=outcome, text=words.encode(), **values)
 
 
 def rule(**config: Any) -> Rule:
     return Rule(Config(**config), METHODS, 17)
 
 
-def decide(versions: list[Version], **config: Any) -> dict[tuple[str, int], str]:
+def decide(versions: list[Candidate], **config: Any) -> dict[tuple[str, int], str]:
     """(trace, method) → "" if chosen, else the reason and the detail."""
     found = list(choose(versions, 2, 4, rule(**config)))
     assert len(found) == len(versions)
-    return {(v.trace_id, v.method): " ".join(o) if isinstance(o, Rejected) else "" for v, o in found}
+    return {
+        (v.trace_id, v.method): f"{o.reason} {o.method}: {o.detail}" if isinstance(o, Reason) else "" for v, o in found
+    }
 
 
-def chosen(versions: list[Version], **config: Any) -> list[str]:
+def chosen(versions: list[Candidate], **config: Any) -> list[str]:
     return [trace for (trace, _), reason in decide(versions, **config).items() if not reason]
 
 
@@ -75,10 +78,10 @@ def chosen(versions: list[Version], **config: Any) -> list[str]:
 def test_the_portfolio_takes_the_shortest_and_the_first_named_of_equals() -> None:
     versions = [version("a", 0, 50), version("a", 1, 40), version("b", 0, 60), version("b", 1, 60)]
     assert decide(versions, max_per_problem=2) == {
-        ("a", 0): "not_chosen keep_all: first_correct made it as short or shorter",
+        ("a", 0): "longer_version keep_all: first_correct made it as short or shorter",
         ("a", 1): "",
         ("b", 0): "",
-        ("b", 1): "not_chosen first_correct: keep_all made it as short or shorter",
+        ("b", 1): "longer_version first_correct: keep_all made it as short or shorter",
     }
     assert decide(versions)["b", 0] == (
         "not_chosen keep_all: filter.max_per_problem = 1 other of the problem come first (shortest)"
@@ -88,7 +91,7 @@ def test_the_portfolio_takes_the_shortest_and_the_first_named_of_equals() -> Non
 def test_the_portfolio_leaves_baselines_out() -> None:
     versions = [version("a", 0, 50), version("a", 1, 40), version("a", 2, 10)]
     assert decide(versions, portfolio_without=("third",)) == {
-        ("a", 0): "not_chosen keep_all: first_correct made it as short or shorter",
+        ("a", 0): "longer_version keep_all: first_correct made it as short or shorter",
         ("a", 1): "",
         ("a", 2): "not_chosen third: it is one of filter.portfolio_without",
     }
@@ -251,7 +254,7 @@ def test_a_fixed_number_in_equal_shares(traces: list[tuple[int, bool]], total: i
     by = rule(num_examples=total, balance="difficulty")._replace(seed=seed)
     decisions = [
         Decision(
-            version(f"p-{number}/0", 0, 5, text="-"), Chosen(correct, 8) if stays else Rejected("incorrect", "x: no")
+            version(f"p-{number}/0", 0, 5, text="-"), Chosen(correct, 8) if stays else Reason("incorrect", "x: no")
         )
         for number, (correct, stays) in enumerate(traces)
     ]
@@ -270,12 +273,11 @@ def test_a_fixed_number_in_equal_shares(traces: list[tuple[int, bool]], total: i
 # The stage.
 
 
-def trace(number: int, sample: int, method: str, tokens: int, text: str = "") -> RecheckedTrace:
+def trace(number: int, sample: int, method: str, tokens: int, text: str = "") -> Version:
     thinking = text or f"{number} {sample} thinks of {number * sample} alone"
-    return rechecked(
-        f"p-{number}/{sample}", "passed", problem=problem(id=f"p-{number}"), method=method, thinking=thinking,
-        pruned=thinking, final=thinking, num_tokens_before=99, num_tokens_pruned=tokens, num_tokens_after=tokens,
-    )  # fmt: skip
+    made = segmented(thinking, "It is 5.", problem(id=f"p-{number}"), id=f"p-{number}/{sample}")
+    seen = {"num_tokens_before": 99, "num_tokens_pruned": tokens, "num_tokens_after": tokens}
+    return changed(rechecked(made.id), **vars(made), method=method, **seen)
 
 
 def verdict(number: int, sample: int, outcome: str, **more: Any) -> Verdict:
@@ -299,11 +301,13 @@ def run(
 ) -> StageFolder:
     """The stage over parts of these (problem, sample), made by two methods: the second's are shorter."""
     methods = METHODS[:2]
-    records: dict[str, Any] = {
-        "keep_all": (RecheckedTrace, lambda n, s: trace(n, s, "keep_all", 99)),
-        "first_correct": (RecheckedTrace, lambda n, s: trace(n, s, "first_correct", 50 + s)),
-        "verdicts": (Verdict, lambda n, s: verdict(n, s, outcome_of(n, s), reference="vote", agreement=0.5)),
-    }
+    tokens = {"keep_all": lambda sample: 99, "first_correct": lambda sample: 50 + sample}
+    records: dict[str, Any] = {"steps": (SegmentedTrace, lambda n, s: trace(n, s, "-", 99).trace)}
+    for method in methods:
+        made = partial(lambda n, s, method: trace(n, s, method, tokens[method](s)), method=method)
+        records[f"pruned-{method}"] = (Pruned, lambda n, s, made=made: made(n, s).pruned)
+        records[f"rechecked-{method}"] = (Rechecked, lambda n, s, made=made: made(n, s).rechecked)
+    records["verdicts"] = (Verdict, lambda n, s: verdict(n, s, outcome_of(n, s), reference="vote", agreement=0.5))
     for name, (record, make) in records.items():
         stage = StageFolder(str(folder / name))
         stage.begin({})
@@ -318,17 +322,17 @@ def run(
     traces.write(0, len(failed), {"": schema.to_table(Trace, [])}, [Drop(*row, "") for row in failed])
     traces.finish({}, 1)
     stage_of = filter.ChooseVersions(Config(**config), methods, seed, traces.drops_path()) | MapShards(
-        Job("filter", KeptTrace, filter.read_versions, filter.keep), out.path
+        Job("filter", Kept, filter.read_versions, filter.keep), out.path
     )
     collect(stage_of, [Shard(number, source) for number, source in enumerate(paths)])
     out.finish({}, len(parts))
     return out
 
 
-def outcome_rows(folder: StageFolder) -> tuple[list[KeptTrace], list[Drop]]:
-    kept = sorted(read_rows(KeptTrace, folder.part_paths()), key=lambda row: row.id)
+def outcome_rows(folder: StageFolder) -> tuple[list[Kept], list[Drop]]:
+    kept = sorted(read_rows(Kept, folder.part_paths()), key=lambda row: row.id)
     drops = read_part(Drop, f"{folder.path}/drops.parquet")
-    return kept, sorted(drops, key=lambda row: (row.id, row.detail))
+    return kept, sorted(drops, key=lambda row: (row.id, row.method))
 
 
 @pytest.mark.parametrize(
@@ -350,7 +354,7 @@ def test_neither_order_nor_sharding_matters(config: dict[str, Any], tmp_path: Pa
     for name in ("many", "mixed"):
         assert outcome_rows(run(tmp_path / name, sharded[name], **config)) == (kept, drops)
     assert len(kept) + len(drops) == 2 * 96
-    assert len({(drop.id, drop.detail.split(":")[0]) for drop in drops}) == len(drops)  # told apart by the method
+    assert len({(drop.id, drop.method) for drop in drops}) == len(drops)  # told apart by the method
     another, _ = outcome_rows(run(tmp_path / "seed", sharded["one"], seed=18, **config))
     assert [row.id for row in another] != [row.id for row in kept]
 
@@ -365,7 +369,7 @@ def test_examples_are_spread_over_difficulty(tmp_path: Path) -> None:
     assert Counter(row.num_correct for row in as_they_come)[4] > 8
     assert len(outcome_rows(run(tmp_path / "few", [NUMBERS], **config | {"num_examples": 1000}))[0]) == 60
     details = {drop.detail for drop in drops if "num_examples" in drop.detail}
-    assert "first_correct: the examples of pass rate (0.25, 0.5] are beyond filter.num_examples = 30" in details
+    assert "the examples of pass rate (0.25, 0.5] are beyond filter.num_examples = 30" in details
     assert not any("(0, 0.25]" in detail for detail in details)
 
 
@@ -378,13 +382,13 @@ def test_kept_traces_say_how_hard_and_what_against(tmp_path: Path) -> None:
 
 def test_texts_are_equal_if_training_sees_no_difference() -> None:
     by = rule()
-    first = filter.version_of(trace(0, 0, "keep_all", 9, "So 5."), verdict(0, 0, "correct"), 0, 0, by)
-    spaced = filter.version_of(trace(0, 1, "keep_all", 9, "So 5.\n\n"), verdict(0, 1, "correct"), 0, 1, by)
-    other = replace(trace(0, 2, "keep_all", 9, "So 5."), response="It is five.")
-    assert first.text == spaced.text != filter.version_of(other, verdict(0, 2, "correct"), 0, 2, by).text
+    first = filter.candidate(trace(0, 0, "keep_all", 9, "So 5."), verdict(0, 0, "correct"), 0, 0, by)
+    spaced = filter.candidate(trace(0, 1, "keep_all", 9, "So 5.\n\n"), verdict(0, 1, "correct"), 0, 1, by)
+    other = changed(trace(0, 2, "keep_all", 9, "So 5."), response="It is five.")
+    assert first.text == spaced.text != filter.candidate(other, verdict(0, 2, "correct"), 0, 2, by).text
     assert first.mean_logprob_nats == -0.5
-    assert filter.version_of(trace(0, 0, "keep_all", 9), verdict(0, 0, "incorrect"), 0, 0, by).sketch == b""
-    assert not filter.version_of(
+    assert filter.candidate(trace(0, 0, "keep_all", 9), verdict(0, 0, "incorrect"), 0, 0, by).sketch == b""
+    assert not filter.candidate(
         trace(0, 0, "keep_all", 9), verdict(0, 0, "correct"), 0, 0, rule(max_similarity=None)
     ).sketch
 
@@ -393,12 +397,12 @@ def test_likeness_is_that_of_the_texts_training_sees() -> None:
     by = rule(max_per_problem=2)
     texts = [TEXT, ALIKE]
     versions = [
-        filter.version_of(trace(0, n, "keep_all", n, text), verdict(0, n, "correct"), 0, n, by)
+        filter.candidate(trace(0, n, "keep_all", n, text), verdict(0, n, "correct"), 0, n, by)
         for n, text in enumerate(texts)
     ]
     first, second = choose(versions, 2, 2, by)
     assert isinstance(first.outcome, Chosen)
-    assert isinstance(second.outcome, Rejected)
+    assert isinstance(second.outcome, Reason)
     assert second.outcome.reason == "near_duplicate_trace"
 
 
@@ -432,7 +436,7 @@ def test_samples_that_the_teacher_failed_count_in_the_pass_rate_and_those_of_the
         )
     )
     kept, _ = outcome_rows(run(tmp_path, [NUMBERS[:8]], failed=failed))
-    assert {row.problem.id: (row.num_correct, row.num_samples) for row in kept} == {"p-0": (1, 4), "p-1": (2, 8)}
+    assert {problem_of(row.id): (row.num_correct, row.num_samples) for row in kept} == {"p-0": (1, 4), "p-1": (2, 8)}
 
 
 FALSE = Arithmetic(num_false=1, false_equations=("51 × 68 = 3528",))

@@ -12,7 +12,7 @@ from pipeline.params import load
 from pipeline.paths import Paths
 from pipeline.run import run_stage
 from pipeline.stages.base import Context
-from tests.conftest import problem
+from tests.builders import problem
 from transforms.core.drops import Drop
 from transforms.core.records import Problem, Trace
 from transforms.generate import Config, ask_again, num_samples, requests, traces

@@ -18,15 +18,14 @@ from rich.console import Console
 from pipeline.commands.show import show
 from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.report.page import measure
+from pipeline.report.metrics import measure
 from pipeline.run import run_stage
 from pipeline.stages.base import Context
 from tests.conftest import SHARED_DATA, STAGES, digests, shared
-from transforms.core.drops import Drop
+from transforms.core.drops import Drop, Reason
 from transforms.core.errors import ConfigError, InputError
 from transforms.core.records import Problem, Trace, Verdict
 from transforms.sources import LAYOUTS, TraceRow
-from transforms.sources.base import Unreadable
 from transforms.sources.traces import RecordedTrace, TraceJsonl
 from transforms.storage.folders import StageFolder
 from transforms.storage.parts import read_rows
@@ -369,7 +368,7 @@ def test_the_shapes_of_messages(turn: dict[str, Any], text: str, reasoning: str)
     "values", [{"m": None}, {"m": "text"}, {"m": [{"role": "user", "content": "q"}]}, {"m": [7]}, {}]
 )
 def test_a_row_without_a_trace_says_why(values: dict[str, Any]) -> None:
-    assert isinstance(SOURCE.row(3, values), Unreadable)
+    assert isinstance(SOURCE.row(3, values), Reason)
 
 
 def test_a_layout_can_be_changed_in_one_field() -> None:
@@ -405,7 +404,7 @@ def test_what_is_recorded_once_is_said_of_all_traces_of_a_row() -> None:
     )
     assert (one.correct, one.num_tokens, one.finish_reason, one.model) == ("incorrect", 0, "stop", "?")
     assert (two.correct, two.num_tokens, two.finish_reason) == ("", 0, "content_filter")
-    assert isinstance(recorded(thinking=["a", "b", "c"]), Unreadable)
+    assert isinstance(recorded(thinking=["a", "b", "c"]), Reason)
 
 
 def test_messages_may_be_a_json_text_with_odd_parts() -> None:
@@ -444,7 +443,6 @@ def test_ids_with_slashes_are_no_samples_of_another_problem(tmp_path: Path) -> N
     fields = BASE | {"id": "id", "trace": "trace"}
     paths = run(tmp_path, {"path": jsonl(tmp_path / "rows.jsonl", rows), "fields": fields}, stages=len(STAGES))
     params = load(str(tmp_path / "params.yaml"))
-    rechecked = {name: StageFolder(paths.stage("rechecked", name)) for name in params.prune.methods}
-    metrics = measure(params, paths, rechecked, rows_of(Verdict, paths, "verdicts"))
+    metrics = measure(params, paths, rows_of(Verdict, paths, "verdicts"))
     assert metrics["difficulty"]["(0.75, 1]"]["problems"] == 2
     assert metrics["families"]["rows"]["samples"] == 2

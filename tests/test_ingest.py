@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import FAKE_PARAMS, collect, problem, shared
+from tests.builders import problem
+from tests.conftest import FAKE_PARAMS, collect, shared
 from transforms import sources
 from transforms.core.drops import Drop
 from transforms.core.errors import ConfigError, InputError, unmark

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import answering, problem, segmented
+from tests.builders import Seen, answering, problem, segmented, version
 from transforms import judging as verify
 from transforms.answers.likelihood import JOIN
 from transforms.core.drops import Drop
-from transforms.core.records import Arithmetic, CodeTests, Decision, Edge, PrunedTrace, RecheckedTrace, SegmentedTrace
+from transforms.core.records import Arithmetic, CodeTests, Decision, Edge, Problem, Pruned, Rechecked
 from transforms.inference.dialogue import first_requests, result
 from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
 from transforms.judging import judge_response
@@ -28,17 +28,22 @@ from transforms.pruning.given import PruneInput
 from transforms.pruning.methods.first_correct import Config as FirstCorrect
 from transforms.recheck import JUDGING, Config, Measured, _judged, checkable, derivation, dialogue, flow_of
 from transforms.steps.joining import joined, staying
+from transforms.steps.versions import Version
 
 QUESTION = "How many are there?"
 TEXT = "See.\n\n2 + 3 = 5.\n\nCheck."
 
 
-def pruned(answer: str = "5") -> PrunedTrace:
-    (found,) = prune(
-        PruneInput(segmented(TEXT, given=problem("5", question=QUESTION)), None), "first_correct", FirstCorrect()
-    )
-    assert isinstance(found, PrunedTrace)
-    return PrunedTrace(**{**vars(found), "problem": problem(answer, question=QUESTION)})
+def pruned(answer: str = "5") -> Version:
+    trace = segmented(TEXT, given=problem("5", question=QUESTION))
+    (found,) = prune(PruneInput(trace, None), "first_correct", FirstCorrect())
+    assert isinstance(found, Pruned)
+    return Version(replace(trace, problem=problem(answer, question=QUESTION)), found)
+
+
+def saying(given: Version, response: str, to: Problem | None = None) -> Version:
+    """The version of a trace with another response."""
+    return replace(given, trace=answering(given.trace, response, to))
 
 
 def scores(text: str, loglik: float) -> TokenScores:
@@ -49,14 +54,14 @@ def scores(text: str, loglik: float) -> TokenScores:
 
 
 def conclude(
-    trace: PrunedTrace,
+    version: Version,
     likely: Callable[[str], float],
     right: str | tuple[str, ...] = "5",
     judging: verify.Config = JUDGING,
     **config: Any,
-) -> tuple[RecheckedTrace | Drop, list[str]]:
+) -> tuple[Seen | Drop, list[str]]:
     """The dialogue with a scorer for whom the tokens of a text have `likely(text)` nats each; and all texts scored."""
-    talk, texts = dialogue(trace, Config(**config), judging), []
+    talk, texts = dialogue(version, Config(**config), judging), []
     try:
         asked = next(talk)
         while True:
@@ -71,20 +76,21 @@ def conclude(
                     given.append(Exchange(request, Completion(f"{said}}}. So\n\\boxed{{0}}", "stop", 1, 1)))
             asked = talk.send(given)
     except StopIteration as end:
-        return end.value, texts
+        found = end.value
+        return Seen(replace(version, rechecked=found)) if isinstance(found, Rechecked) else found, texts
 
 
-def run(trace: PrunedTrace, after: float, **config: Any) -> RecheckedTrace:
+def run(version: Version, after: float, **config: Any) -> Seen:
     """−1 nat a token for the original, `after` for what is shorter, −3 for no thinking."""
-    whole = len(derivation(trace, trace.thinking).strip())
+    whole = len(derivation(version.trace, version.trace.thinking).strip())
 
     def likely(text: str) -> float:
         return (
             -3.0 if text.startswith("The final") else after if len(text.partition(JOIN + "The f")[0]) < whole else -1.0
         )
 
-    found, _ = conclude(trace, likely, **config)
-    assert isinstance(found, RecheckedTrace)
+    found, _ = conclude(version, likely, **config)
+    assert isinstance(found, Seen)
     return found
 
 
@@ -123,10 +129,10 @@ def test_a_statement_of_the_answer_supports_nothing() -> None:
     """A tail that restates the answer makes it likely; without the statement it does not."""
     trace = segmented("Add.\n\n2 + 3 makes it.\n\nSo the answer is 5.")
     decisions = (Decision(0, "keep", "-"), Decision(1, "delete", "-", 1.0), Decision(2, "keep", "-"))
-    tail = made(trace, decisions)
+    tail = version(trace, decisions)
     likely = lambda text: -0.01 if "answer is 5." in text or "2 + 3" in text else -2.0  # noqa: E731
     found, texts = conclude(tail, likely, coherence=False)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, found.final) == ("gave_up", trace.thinking)
     assert found.answer_loglik_pruned_nats_per_token == pytest.approx(-0.01)
     assert "Add.\n\nThe final answer is \\boxed{5}." in texts
@@ -141,8 +147,8 @@ def test_what_is_given_back_is_measured_without_its_statements() -> None:
         Decision(n, "keep", "-") if s is None else Decision(n, "delete", "-", s) for n, s in enumerate(scores)
     )
     likely = lambda text: -0.01 if "is 5." in text or "2 + 3" in text else -2.0  # noqa: E731
-    found, _ = conclude(made(trace, steps), likely, coherence=False)
-    assert isinstance(found, RecheckedTrace)
+    found, _ = conclude(version(trace, steps), likely, coherence=False)
+    assert isinstance(found, Seen)
     assert (found.status, found.given_back) == ("rolled_back", (1, 2))
 
 
@@ -154,16 +160,16 @@ def test_a_version_with_steps_given_back_has_to_parse_too() -> None:
         Decision(2, "rewrite", "-", 1.0, "</think>\n\n"),
         Decision(3, "keep", "-"),
     )
-    found, _ = conclude(made(trace, steps), lambda _: -1.0)
-    assert isinstance(found, RecheckedTrace)
+    found, _ = conclude(version(trace, steps), lambda _: -1.0)
+    assert isinstance(found, Seen)
     assert (found.status, found.final) == ("gave_up", trace.thinking)
 
 
-def shortened(thinking: str = "Add.\n\n2 + 3 makes it.\n\nGood.", gone: tuple[int, ...] = (1,)) -> PrunedTrace:
+def shortened(thinking: str = "Add.\n\n2 + 3 makes it.\n\nGood.", gone: tuple[int, ...] = (1,)) -> Version:
     """The steps in `gone` deleted, the later ones with the lower scores."""
     trace = segmented(thinking)
     steps = range(len(trace.steps))
-    return made(trace, tuple(Decision(n, "delete" if n in gone else "keep", "-", -float(n)) for n in steps))
+    return version(trace, tuple(Decision(n, "delete" if n in gone else "keep", "-", -float(n)) for n in steps))
 
 
 @pytest.mark.parametrize(
@@ -191,16 +197,16 @@ def test_pruned_thinking_supports_the_answer_as_the_original_does_and_better_tha
     trace = shortened()
     likely = lambda text: without if text.startswith("The final") else before if "2 + 3" in text else after  # noqa: E731
     found, _ = conclude(trace, likely)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, found.supported) == (status, before > without)
     reason = (
         "the answer became too unlikely" if after < before - 0.1 else "not clearly likelier than without any thinking"
     )
     assert reason in found.reason or status == "passed"
-    assert found.final == (trace.pruned if status == "passed" else trace.thinking)
+    assert found.final == (trace.proposed if status == "passed" else trace.trace.thinking)
     assert (found.given_back == (1,)) == (status == "gave_up")
     whole, _ = conclude(shortened(gone=()), likely)
-    assert isinstance(whole, RecheckedTrace)
+    assert isinstance(whole, Seen)
     assert whole.status == "passed"
 
 
@@ -228,7 +234,7 @@ def test_where_the_original_does_not_hold_one_step_after_the_other_is_given_back
         return -1.05 if not given else -0.1 if given <= max(1, num_deleted // 4) else -2.0
 
     found, _ = conclude(trace, likely)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, found.given_back) == ("rolled_back", (1,))
     assert found.num_checks <= 1 + math.log2(num_deleted + 1)
 
@@ -237,8 +243,8 @@ def test_where_the_original_does_not_hold_one_step_after_the_other_is_given_back
 def test_an_original_that_cannot_be_measured_passes_nothing(before: float) -> None:
     trace = shortened()
     found, _ = conclude(trace, lambda text: before if "2 + 3" in text else -0.1)
-    assert isinstance(found, RecheckedTrace)
-    assert (found.status, found.final) == ("gave_up", trace.thinking)
+    assert isinstance(found, Seen)
+    assert (found.status, found.final) == ("gave_up", trace.trace.thinking)
     assert (found.reason, found.num_checks) == ("how likely the answer is cannot be measured", 1)
 
 
@@ -246,7 +252,7 @@ def test_steps_that_support_the_answer_are_given_back_where_the_original_mislead
     shorter = shortened("Add.\n\n2 + 3 makes it.\n\nOr 2 - 3.\n\nGood.", (1, 2))
     likely = lambda text: -3.0 if "2 - 3" in text else -0.1 if "2 + 3" in text else -1.0  # noqa: E731
     found, _ = conclude(shorter, likely)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, found.given_back, found.support_after_nats_per_token) == (
         "rolled_back",
         (1,),
@@ -255,14 +261,6 @@ def test_steps_that_support_the_answer_are_given_back_where_the_original_mislead
 
 
 STEPS = "\n\n".join(f"word{number} here" for number in range(16))
-
-
-def made(trace: SegmentedTrace, decisions: tuple[Decision, ...]) -> PrunedTrace:
-    shorter = joined(trace.thinking, trace.steps, decisions)
-    common = ("id", "problem", "model", "prompt", "thinking", "response", "answer", "steps")
-    return PrunedTrace(
-        **{name: getattr(trace, name) for name in common}, method="m", decisions=decisions, pruned=shorter, shortfall=""
-    )
 
 
 @pytest.mark.parametrize("needed", [{14}, {3, 9}, {2}, set(range(2, 16)), {7, 8, 9, 10, 11}])
@@ -276,9 +274,9 @@ def test_steps_are_given_back_highest_score_first_by_bisection(needed: set[int])
     by_score = sorted(range(2, 16), key=lambda number: -lots[number])
     wanted = max(by_score.index(number) for number in needed) + 1
     found, texts = conclude(
-        made(trace, decisions), lambda text: -1.0 if all(f"word{n} " in text for n in needed) else -4.0
+        version(trace, decisions), lambda text: -1.0 if all(f"word{n} " in text for n in needed) else -4.0
     )
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     given = tuple(sorted(by_score[: len(found.given_back)]))
     assert found.given_back == given
     assert wanted <= len(given) <= wanted + 1  # the bound on checks may leave one more than was needed
@@ -295,9 +293,9 @@ def test_bisection_finds_a_version_that_holds_in_few_checks(num_deleted: int, wa
     scores_of = [math.nan, *(lots.choice([math.nan, 1.0, 2.0, 3.0]) for _ in range(num_deleted))]
     decisions = tuple(Decision(n, "delete" if n else "keep", "-", scores_of[n]) for n in range(num_deleted + 1))
     found, _ = conclude(
-        made(trace, decisions), lambda text: -1.0 if text.count("word") > min(wanted, num_deleted) else -4.0
+        version(trace, decisions), lambda text: -1.0 if text.count("word") > min(wanted, num_deleted) else -4.0
     )
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert found.num_checks <= 1 + math.log2(num_deleted + 1)
     assert found.final.count("word") > min(wanted, num_deleted)
     ranked = sorted(range(1, num_deleted + 1), key=lambda n: (math.isnan(scores_of[n]), -scores_of[n], n))
@@ -312,11 +310,11 @@ def test_steps_that_were_rewritten_as_one_come_back_together() -> None:
         Decision(2, "merge", "-"),
         Decision(3, "delete", "-", 3.0),
     )
-    found, _ = conclude(made(trace, decisions), lambda text: -1.0 if "c d" in text else -4.0)
-    assert isinstance(found, RecheckedTrace)
+    found, _ = conclude(version(trace, decisions), lambda text: -1.0 if "c d" in text else -4.0)
+    assert isinstance(found, Seen)
     assert (found.status, found.given_back, found.final) == ("gave_up", (1, 2, 3), trace.thinking)
-    found, _ = conclude(made(trace, decisions), lambda text: -1.0 if "g h" in text else -4.0)
-    assert isinstance(found, RecheckedTrace)
+    found, _ = conclude(version(trace, decisions), lambda text: -1.0 if "g h" in text else -4.0)
+    assert isinstance(found, Seen)
     assert (found.status, found.given_back, found.final) == ("rolled_back", (3,), "a b.\n\ncdef.\n\ng h.")
 
 
@@ -328,13 +326,13 @@ def test_completions_have_to_be_right_often_enough() -> None:
     assert (found.status, found.reason) == ("gave_up", "too few completions are right")
     found = run(pruned(), -1.0, right=("7", "5", "7", "5"), completions=4)  # min_rate: 0.5
     assert (found.status, found.completion_rate) == ("passed", 0.5)
-    kept = made(segmented(TEXT), tuple(Decision(number, "keep", "-") for number in range(3)))
+    kept = version(segmented(TEXT), tuple(Decision(number, "keep", "-") for number in range(3)))
     found, _ = conclude(kept, lambda _: -1.0, "7", completions=4)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, found.completion_rate) == ("gave_up", 0.0)
     assert found.reason == "too few completions are right, and nothing was deleted"
     trace, begun = segmented("2 + 3 makes it.\n\nSo the answer is 5."), []
-    talk = dialogue(made(trace, (Decision(0, "keep", "-"), Decision(1, "keep", "-"))), Config(completions=2))
+    talk = dialogue(version(trace, (Decision(0, "keep", "-"), Decision(1, "keep", "-"))), Config(completions=2))
     asked = next(talk)
     with suppress(StopIteration):
         while True:
@@ -361,14 +359,14 @@ def test_a_wrong_original_is_marked_not_hidden() -> None:
 def test_an_original_that_does_not_parse_as_training_would_see_it_is_marked() -> None:
     broken = shortened("Add.\n\n2 + 3 makes it.</think>\n\nGood.")
     found, _ = conclude(broken, lambda text: -3.0 if text.startswith("The final") else -1.0)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, found.outcome) == ("original_fails", "undecided")
 
 
 def test_pruned_text_that_breaks_the_tags_rolls_back() -> None:
-    trace = pruned()
-    decisions = (*trace.decisions[:2], Decision(2, "rewrite", "shorter", text="so</think>it is \\boxed{9}"))
-    broken = replace(trace, decisions=decisions, pruned=joined(trace.thinking, trace.steps, decisions))
+    kept = pruned()
+    decisions = (*kept.pruned.decisions[:2], Decision(2, "rewrite", "shorter", text="so</think>it is \\boxed{9}"))
+    broken = version(kept.trace, decisions)
     found = run(broken, -1.0)
     assert (found.status, found.reason, found.final) == (
         "gave_up",
@@ -380,39 +378,39 @@ def test_pruned_text_that_breaks_the_tags_rolls_back() -> None:
 def test_the_mean_log_probability_is_of_what_goes_on() -> None:
     assert run(pruned(), -0.5).mean_logprob_after_nats_per_token == pytest.approx(-0.5)
     assert run(pruned(), -2.0).mean_logprob_after_nats_per_token == pytest.approx(-1.0)  # rolled back
-    empty = replace(pruned(), thinking="", pruned="", steps=(), decisions=())
+    empty = version(replace(segmented(TEXT), thinking="", steps=()), ())
     found, _ = conclude(empty, lambda _: -1.0)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert math.isnan(found.mean_logprob_after_nats_per_token)
 
 
 def test_a_response_without_an_answer_has_no_likelihoods() -> None:
-    trace = answering(pruned(), " ", problem("", "text"))
+    trace = saying(pruned(), " ", problem("", "text"))
     found, texts = conclude(trace, lambda _: -1.0)
     assert len(texts) == 2
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert math.isnan(found.answer_loglik_before_nats_per_token)
     assert (found.status, found.supported) == ("original_fails", False)
 
 
 def test_the_reference_is_measured_where_the_response_does_not_state_an_answer_by_itself() -> None:
-    trace = answering(pruned(), "So she has 5 apples left in her basket at the very end of it.")
+    trace = saying(pruned(), "So she has 5 apples left in her basket at the very end of it.")
     found, texts = conclude(trace, lambda text: -3.0 if text.startswith("The final") else -1.0)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, texts[-1]) == ("passed", "The final answer is \\boxed{5}.")
 
 
 def test_what_cannot_be_measured_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transforms.recheck.measured_answer", lambda trace: "")
     found, _ = conclude(pruned(), lambda _: -1.0)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, found.reason) == ("gave_up", "how likely the answer is cannot be measured")
     (whole,) = prune(
         PruneInput(segmented(TEXT, given=problem("5", question=QUESTION))), "keep_all", METHODS["keep_all"].Config()
     )
-    assert isinstance(whole, PrunedTrace)
-    found, _ = conclude(whole, lambda _: -1.0)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(whole, Pruned)
+    found, _ = conclude(replace(pruned(), pruned=whole), lambda _: -1.0)
+    assert isinstance(found, Seen)
     assert found.status == "passed"
 
 
@@ -434,7 +432,7 @@ def test_without_a_reference_the_traces_own_answer_has_to_stay() -> None:
     found = run(pruned(""), -1.05)
     assert (found.status, found.outcome, found.problem.answer) == ("passed", "correct", "")
     assert run(pruned(""), -1.2).status == "gave_up"
-    silent = answering(pruned(""), "I am done.\nGood bye.", problem("", "text"))
+    silent = saying(pruned(""), "I am done.\nGood bye.", problem("", "text"))
     assert run(silent, -1.0).status == "original_fails"
 
 
@@ -462,9 +460,9 @@ LEFT = problem("7", question="Tom has 3 boxes of 4 pens and loses 5. How many ar
 WORKING = ["3 × 4 = 12.", "He loses 5.", "12 − 5 = 7.", "So 7.", "Good."]
 
 
-def leaping(*gone: int, steps: list[str] = WORKING, rewritten: dict[int, str] | None = None) -> PrunedTrace:
+def leaping(*gone: int, steps: list[str] = WORKING, rewritten: dict[int, str] | None = None) -> Version:
     """The working without some of its steps, as a method may leave it; later ones have the higher scores."""
-    trace = segmented("\n\n".join(steps), "So \\boxed{7}.", LEFT)
+    trace = segmented("\n\n".join(steps), "So \\boxed{7}.", LEFT, prompt=LEFT.question)
     texts = rewritten or {}
     decisions = tuple(
         Decision(
@@ -476,21 +474,7 @@ def leaping(*gone: int, steps: list[str] = WORKING, rewritten: dict[int, str] | 
         )
         for step in range(len(steps))
     )
-    pruned = joined(trace.thinking, trace.steps, decisions)
-    return PrunedTrace(
-        trace.id,
-        trace.problem,
-        "teacher",
-        LEFT.question,
-        "asap",
-        trace.thinking,
-        trace.response,
-        trace.answer,
-        trace.steps,
-        decisions,
-        pruned,
-        "",
-    )
+    return version(trace, decisions, "asap")
 
 
 def test_a_value_without_its_derivation_comes_back() -> None:
@@ -528,7 +512,7 @@ def test_a_mended_version_that_does_not_hold_rolls_back_further() -> None:
         return -3.0 if text.startswith("The final") else -1.0 if "Good" in text else -2.0
 
     found, _ = conclude(leaping(0, 1, 3, 4), likely)
-    assert isinstance(found, RecheckedTrace)
+    assert isinstance(found, Seen)
     assert (found.status, found.mended) == ("rolled_back", (0,))
     assert found.given_back == (0, 4)
 
@@ -541,9 +525,9 @@ def test_each_version_of_the_search_is_coherent() -> None:
             leaping(*range(9), steps=steps),
             lambda text, wanted=wanted: -3.0 if text.startswith("The final") or text.count("\n\n") < wanted else -1.0,  # type: ignore[misc]
         )
-        assert isinstance(found, RecheckedTrace)
+        assert isinstance(found, Seen)
         stays = staying([step.text(found.thinking) for step in found.steps], found.decisions, found.given_back)
-        assert flow_of(found).edges(stays) == []
+        assert flow_of(found.version.trace).edges(stays) == []
 
 
 def test_a_rewrite_that_loses_what_is_used_is_taken_back() -> None:
@@ -552,26 +536,20 @@ def test_a_rewrite_that_loses_what_is_used_is_taken_back() -> None:
 
 
 def test_merged_steps_come_back_together() -> None:
-    trace = leaping(4)
-    decisions = (
-        replace(trace.decisions[0], action="rewrite", text="Multiply.\n\n"),
-        replace(trace.decisions[1], action="merge"),
-        *trace.decisions[2:],
-    )
-    merged = replace(trace, decisions=decisions, pruned=joined(trace.thinking, trace.steps, decisions))
-    assert run(merged, -1.0).given_back == (0, 1)
+    given = leaping(4)
+    first, second, *others = given.pruned.decisions
+    merged = (replace(first, action="rewrite", text="Multiply.\n\n"), replace(second, action="merge"), *others)
+    assert run(version(given.trace, merged), -1.0).given_back == (0, 1)
 
 
 def test_steps_that_are_merged_and_lose_a_derivation_come_back() -> None:
-    trace = leaping(4)
+    given = leaping(4)
     texts = ("So 12 − 5 = 7.\n\n", "", "")
     first = [
         replace(one, action="merge" if one.step else "rewrite", text=text)
-        for one, text in zip(trace.decisions, texts, strict=False)
+        for one, text in zip(given.pruned.decisions, texts, strict=False)
     ]
-    decisions = (*first, *trace.decisions[3:])
-    merged = replace(trace, decisions=decisions, pruned=joined(trace.thinking, trace.steps, decisions))
-    found = run(merged, -1.0)
+    found = run(version(given.trace, (*first, *given.pruned.decisions[3:])), -1.0)
     assert (found.status, found.mended, found.dangling) == ("mended", (0, 1, 2), (Edge(0, "value", "12", 0),))
 
 
@@ -581,7 +559,7 @@ def test_arithmetic_is_of_what_goes_on_and_of_the_response() -> None:
         num_true=2, num_false=1, false_equations=("7 + 5 = 13",)
     )
     assert run(leaping(2, steps=steps), -1.0).arithmetic == Arithmetic(num_true=2)
-    wrong = answering(leaping(2, steps=steps), "As 2 + 2 = 5, \\boxed{7}.")
+    wrong = saying(leaping(2, steps=steps), "As 2 + 2 = 5, \\boxed{7}.")
     assert run(wrong, -1.0).arithmetic.false_equations == ("2 + 2 = 5",)
     corrected = [*steps[:3], "No, 7 + 5 = 12.", "So 7."]
     assert run(leaping(steps=corrected), -1.0).arithmetic.num_corrected == 1

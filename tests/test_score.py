@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import problem, segmented, token_scores
+from tests.builders import problem, segmented
+from tests.conftest import token_scores
 from transforms.answers.final import final_answer
 from transforms.answers.likelihood import Likelihood, answer_request, likelihood
 from transforms.core.drops import Drop

@@ -14,7 +14,8 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import SHARED_DATA, segmented, shared, token_scores
+from tests.builders import segmented
+from tests.conftest import SHARED_DATA, shared, token_scores
 from transforms.core.drops import Drop, DropReason
 from transforms.core.records import Problem, SegmentedTrace, Step, Trace
 from transforms.inference.requests import TokenScores

@@ -18,7 +18,8 @@ import reasoning_gym
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import problem, shared
+from tests.builders import problem
+from tests.conftest import shared
 from transforms.answers.extract import plain
 from transforms.answers.numbers import lone_number, stated_number
 from transforms.core.records import Outcome, Problem

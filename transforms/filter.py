@@ -1,6 +1,6 @@
 """Think-Prune-Train's filter: what is verified correct, no text twice, at most n traces a problem, N examples a round.
 
-    2 versions of each of 8 traces of a problem → 16 rows → 1 KeptTrace(num_correct=5, num_samples=8, …), 15 drops
+    2 versions of each of 8 traces of a problem → 16 rows → 1 Kept(num_correct=5, num_samples=8, …), 15 drops
 
 1. Only what is verified correct can stay, and computes nothing false (`false_arithmetic`). Of each trace that is one version: that of a named method, or (`portfolio`)
    the shortest that passed its re-check; equal lengths go to the method named first.
@@ -23,17 +23,17 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.core.drops import Drop
-from transforms.core.records import KeptTrace, Outcome, RecheckedTrace, Verdict
+from transforms.core.drops import Drop, Reason
+from transforms.core.records import Kept, Outcome, Verdict
 from transforms.selection.difficulty import failed_samples
 from transforms.selection.sketches import sketch
 from transforms.selection.versions import (
+    Candidate,
     Chosen,
     Config,
     Decision,
     Place,
     Rule,
-    Version,
     band,
     choose,
     last_places,
@@ -41,43 +41,36 @@ from transforms.selection.versions import (
     unfit,
     within,
 )
-from transforms.shards.mapping import AttachNotes, Guarded, Mark, Shard
+from transforms.shards.joins import by_id, of_id, versions
+from transforms.shards.mapping import AttachNotes, Guarded, Shard
+from transforms.steps.versions import Version
 from transforms.storage.parts import read_part
 
 __all__ = [
     "ChooseVersions",
     "Config",
     "TakeShares",
+    "candidate",
     "keep",
     "read_versions",
-    "version_of",
 ]
 
 
-def read_versions(shard: Shard) -> Iterator[tuple[RecheckedTrace, Verdict]]:
-    """(trace, its verdict) over the parts of all methods. `shard.source` = one path a method, then the verdicts'."""
-    *methods, verdicts = shard.source
-    verdict_of = {verdict.id: verdict for verdict in read_part(Verdict, verdicts)}
-    for path in methods:
-        for trace in read_part(RecheckedTrace, path):
-            yield trace, verdict_of[trace.id]
+def read_versions(shard: Shard) -> Iterator[tuple[Version, Verdict]]:
+    """(version, its verdict) of all methods. `shard.source` = the parts of steps, of pruned and rechecked for each method, and of verdicts."""
+    steps, *parts, verdicts = shard.source
+    methods = list(zip(parts[::2], parts[1::2], strict=True))
+    verdict_of = by_id(Verdict, verdicts)
+    for version in versions(steps, methods):
+        yield version, of_id(verdict_of, version.id, steps, verdicts)
 
 
-def keep(row: tuple[RecheckedTrace, Verdict], chosen: Chosen) -> Iterator[KeptTrace]:
-    """A chosen version as the kept trace."""
-    trace, verdict = row
-    yield KeptTrace(
-        id=trace.id,
-        problem=trace.problem,
-        model=trace.model,
-        prompt=trace.prompt,
-        method=trace.method,
-        status=trace.status,
-        original=trace.thinking,
-        thinking=trace.final,
-        response=trace.response,
-        num_tokens_before=trace.num_tokens_before,
-        num_tokens_after=trace.num_tokens_after,
+def keep(row: tuple[Version, Verdict], chosen: Chosen) -> Iterator[Kept]:
+    """The choice of a version."""
+    version, verdict = row
+    yield Kept(
+        id=version.id,
+        method=version.method,
         num_correct=chosen.num_correct,
         num_samples=chosen.num_samples,
         reference=verdict.reference,
@@ -85,25 +78,26 @@ def keep(row: tuple[RecheckedTrace, Verdict], chosen: Chosen) -> Iterator[KeptTr
     )
 
 
-def version_of(trace: RecheckedTrace, verdict: Verdict, shard: int, row: int, rule: Rule) -> Version:
-    """The trace in numbers. Its text is looked at only where the version can stay."""
-    version = Version(
-        trace_id=trace.id,
-        method=rule.methods.index(trace.method),
-        num_tokens=trace.num_tokens_after,
-        mean_logprob_nats=trace.mean_logprob_after_nats_per_token,
+def candidate(version: Version, verdict: Verdict, shard: int, row: int, rule: Rule) -> Candidate:
+    """The version in numbers. Its text is looked at only where it can stay."""
+    found = version.result
+    numbers = Candidate(
+        trace_id=version.id,
+        method=rule.methods.index(version.method),
+        num_tokens=found.num_tokens_after,
+        mean_logprob_nats=found.mean_logprob_after_nats_per_token,
         outcome=verdict.outcome,
-        status=trace.status,
-        arithmetic=trace.arithmetic,
+        status=found.status,
+        arithmetic=found.arithmetic,
         text=b"",
         sketch=b"",
         shard=shard,
         row=row,
     )
-    if unfit(version, rule):
-        return version
-    text = f"{trace.final.strip()}\n\n{trace.response}"
-    return version._replace(
+    if unfit(numbers, rule):
+        return numbers
+    text = f"{version.final.strip()}\n\n{version.trace.response}"
+    return numbers._replace(
         text=hashlib.sha256(text.encode()).digest()[:16],
         sketch=b"" if rule.config.max_similarity is None else sketch(text),
     )
@@ -123,7 +117,7 @@ class ChooseVersions(beam.PTransform):
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
         rule = Rule(self.config, self.methods, self.seed)
-        versions = shards | "Read the numbers" >> beam.ParDo(Guarded(_versions, rule))
+        candidates = shards | "Read the numbers" >> beam.ParDo(Guarded(_candidates, rule))
         judged = shards | "Read the verdicts" >> beam.ParDo(Guarded(_outcomes))
         failed = (
             shards.pipeline
@@ -132,7 +126,7 @@ class ChooseVersions(beam.PTransform):
         )
         verdicts = (judged, failed) | "All samples" >> beam.Flatten()
         decisions = (
-            {"versions": versions, "verdicts": verdicts}
+            {"candidates": candidates, "verdicts": verdicts}
             | "Group by problem" >> beam.CoGroupByKey()
             | "Choose in each problem" >> beam.FlatMap(_choose_group, rule)
         )
@@ -161,9 +155,9 @@ class TakeShares(beam.PTransform):
         return decisions | "Take the shares" >> beam.Map(within, beam.pvalue.AsSingleton(last), self.rule)
 
 
-def _versions(shard: Shard, rule: Rule) -> Iterator[tuple[str, Version]]:
-    for row, (trace, verdict) in enumerate(read_versions(shard)):
-        yield trace.problem.id, version_of(trace, verdict, shard.number, row, rule)
+def _candidates(shard: Shard, rule: Rule) -> Iterator[tuple[str, Candidate]]:
+    for row, (version, verdict) in enumerate(read_versions(shard)):
+        yield version.trace.problem.id, candidate(version, verdict, shard.number, row, rule)
 
 
 def _outcomes(shard: Shard) -> Iterator[tuple[str, bool]]:
@@ -177,8 +171,8 @@ def _failed(path: str) -> Iterator[tuple[str, bool]]:
 
 
 def _choose_group(group: tuple[str, dict[str, list[Any]]], rule: Rule) -> Iterator[Decision]:
-    versions, correct = group[1]["versions"], group[1]["verdicts"]
-    return choose(versions, sum(correct), len(correct), rule)
+    candidates, correct = group[1]["candidates"], group[1]["verdicts"]
+    return choose(candidates, sum(correct), len(correct), rule)
 
 
 def _placed(decision: Decision, rule: Rule) -> Iterator[tuple[int, Place]]:
@@ -186,6 +180,5 @@ def _placed(decision: Decision, rule: Rule) -> Iterator[tuple[int, Place]]:
         yield band(decision.outcome, rule.config), place(decision.version, rule.seed)
 
 
-def _note(decision: Decision) -> tuple[int, tuple[int, Chosen | Mark]]:
-    version, outcome = decision
-    return version.shard, (version.row, outcome if isinstance(outcome, Chosen) else Mark(*outcome))
+def _note(decision: Decision) -> tuple[int, tuple[int, Chosen | Reason]]:
+    return decision.version.shard, (decision.version.row, decision.outcome)

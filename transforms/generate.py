@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from transforms.answers.thinking import Thinking, Unparsable, split_thinking
+from transforms.answers.thinking import Thinking, split_thinking
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
-from transforms.core.drops import Drop, DropReason, drop, whole_pairs
-from transforms.core.records import Message, Outcome, Problem, Trace
+from transforms.core.drops import Drop, DropReason, Reason, drop, whole_pairs
+from transforms.core.records import Message, Outcome, Problem, Trace, trace_id
 from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Request, Sampling, failed
 from transforms.judging import Config as Judging
 from transforms.judging import has_reference, judge_responses
@@ -174,7 +174,7 @@ def to_trace(
     problem: Problem, sample: int, completion: Completion | Failure, config: Config, model: str
 ) -> Trace | Drop:
     """One sample of a problem, or why it is no trace."""
-    name = f"{problem.id}/{sample}"
+    name = trace_id(problem.id, sample)
     if isinstance(completion, Failure):
         return failed(name, "generate", completion)
     raw, reasoning = whole_pairs(completion.text), whole_pairs(completion.reasoning)
@@ -187,7 +187,7 @@ def to_trace(
     if completion.finish_reason == "length" and config.on_length != "keep":
         return drop(name, "generate", DropReason.TRUNCATED, f"cut at {completion.num_tokens} tokens")
     parts = split_thinking(raw, config.thinking, problem.answer_kind, reasoning)
-    if isinstance(parts, Unparsable):
+    if isinstance(parts, Reason):
         return drop(name, "generate", parts.reason, parts.detail)
     if config.drop_loops and (loop := repeated_loop(parts.thinking)):
         return drop(name, "generate", DropReason.REPEATED_LOOP, loop.describe())

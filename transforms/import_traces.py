@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from transforms import sources
-from transforms.core.drops import Drop, DropReason, drop
+from transforms.core.drops import Drop, DropReason, Reason, drop
 from transforms.core.hashing import canonical_json
 from transforms.core.records import Problem, Trace
 from transforms.generate import Config, to_trace
@@ -44,11 +44,10 @@ class Place(NamedTuple):
     first_sample: int
 
 
-class Refused(NamedTuple):
-    """Why the traces of a row belong nowhere."""
+class Match(NamedTuple):
+    """A row's problem: where its traces belong, or why they belong nowhere. A `Reason` alone would end the row as one outcome."""
 
-    reason: DropReason
-    detail: str
+    found: Place | Reason
 
 
 def read_rows(shard: Shard, max_question_chars: int) -> Iterator[ImportedRow | Drop]:
@@ -63,11 +62,12 @@ def read_rows(shard: Shard, max_question_chars: int) -> Iterator[ImportedRow | D
                 yield ImportedRow(sources.row_name(piece, row.raw.row), problem, row.traces)
 
 
-def traces(row: ImportedRow, place: Place | Refused, config: Config) -> Iterator[Trace | Drop]:
+def traces(row: ImportedRow, match: Match, config: Config) -> Iterator[Trace | Drop]:
     """A trace or drop for each recorded one."""
+    place = match.found
     for number, recorded in enumerate(row.traces):
         origin = recorded.origin or (f"{row.id}:{number}" if len(row.traces) > 1 else row.id)
-        if isinstance(place, Refused):
+        if isinstance(place, Reason):
             yield drop(origin, "generate", *place)
             continue
         problem = replace(row.problem, id=place.problem_id, source=place.source, family=place.family)
@@ -122,16 +122,16 @@ def _reference(problem: Problem) -> bytes:
     return hashlib.sha256(canonical_json(asdict(slim)).encode()).digest()[:16]
 
 
-def _match(group: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[tuple[int, tuple[int, Place | Refused]]]:
+def _match(group: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[tuple[int, tuple[int, Match]]]:
     known = list(group[1]["known"])
     sample = 0
     for shard, row, count, reference in sorted(group[1]["rows"]):
         if not known:
-            yield shard, (row, Refused(DropReason.PROBLEM_DROPPED, "its problem was dropped by ingest"))
+            yield shard, (row, Match(Reason(DropReason.PROBLEM_DROPPED, "its problem was dropped by ingest")))
             continue
         place, expected = known[0]
         if reference != expected:
-            yield shard, (row, Refused(DropReason.OTHER_REFERENCE, f"{place.problem_id} has another reference"))
+            yield shard, (row, Match(Reason(DropReason.OTHER_REFERENCE, f"{place.problem_id} has another reference")))
             continue
-        yield shard, (row, place._replace(first_sample=sample))
+        yield shard, (row, Match(place._replace(first_sample=sample)))
         sample += count

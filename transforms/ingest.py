@@ -18,10 +18,10 @@ from pydantic import Field, field_validator, model_validator
 
 from transforms import sources
 from transforms.core.config import Config as BaseConfig
-from transforms.core.drops import Drop, DropReason
+from transforms.core.drops import Drop, DropReason, Reason
 from transforms.core.errors import InputError
 from transforms.core.records import Problem
-from transforms.shards.mapping import AttachNotes, Guarded, Mark, Shard
+from transforms.shards.mapping import AttachNotes, Guarded, Shard
 from transforms.sources import Benchmark, Slice, Source
 from transforms.sources.base import MAX_ROWS
 from transforms.sources.problems import digest, question_digest, to_problem
@@ -127,7 +127,7 @@ def _keys(shard: Shard, config: Config) -> Iterator[Any]:
         if not isinstance(problem, Problem):
             continue
         if hit := index.find(problem.question) if index else None:
-            mark = Mark(DropReason.BENCHMARK_OVERLAP, hit.describe())
+            mark = Reason(DropReason.BENCHMARK_OVERLAP, hit.describe())
             yield beam.pvalue.TaggedOutput("overlaps", (shard.number, (row, mark)))
         else:
             yield digest(problem.id), (shard.number, row, question_digest(problem), is_trace)
@@ -138,14 +138,14 @@ def _first_by_id(group: tuple[bytes, Iterable[tuple[int, int, bytes, bool]]]) ->
     yield question, (shard, row, is_trace)
     for index, number, other, also_trace in repeats:
         reason = DropReason.SAME_PROBLEM if also_trace and other == question else DropReason.DUPLICATE_ID
-        mark = Mark(reason, f"the same id as row {row} of part {shard}")
+        mark = Reason(reason, f"the same id as row {row} of part {shard}")
         yield beam.pvalue.TaggedOutput("repeated", (index, (number, mark)))
 
 
 def _repeated_questions(
     group: tuple[bytes, Iterable[tuple[int, int, bool]]],
-) -> Iterator[tuple[int, tuple[int, Mark]]]:
+) -> Iterator[tuple[int, tuple[int, Reason]]]:
     (shard, row, _), *repeats = sorted(group[1])
     for index, number, is_trace in repeats:
         reason = DropReason.SAME_PROBLEM if is_trace else DropReason.DUPLICATE_QUESTION
-        yield index, (number, Mark(reason, f"the same question as row {row} of part {shard}"))
+        yield index, (number, Reason(reason, f"the same question as row {row} of part {shard}"))

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import fields
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -35,14 +34,14 @@ from pydantic import Field, model_validator
 
 from transforms.answers.likelihood import answer_request, likelihood, statement
 from transforms.answers.statements import without_statements
-from transforms.answers.thinking import Unparsable, split_thinking
+from transforms.answers.thinking import split_thinking
 from transforms.coherence.arithmetic import arithmetic
 from transforms.coherence.expressions import read
 from transforms.coherence.flow import Flow
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
-from transforms.core.drops import Drop
-from transforms.core.records import Action, Arithmetic, Message, Outcome, Problem, PrunedTrace, RecheckedTrace
+from transforms.core.drops import Drop, Reason
+from transforms.core.records import Action, Arithmetic, Message, Outcome, Problem, Rechecked, SegmentedTrace
 from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
 from transforms.inference.requests import (
     Completion,
@@ -56,7 +55,8 @@ from transforms.inference.requests import (
 )
 from transforms.judging import Config as Judging
 from transforms.judging import checkable, judge_response
-from transforms.steps.joining import joined, staying
+from transforms.steps.joining import staying
+from transforms.steps.versions import Version
 
 
 class Config(BaseConfig):
@@ -129,47 +129,50 @@ class Settled(NamedTuple):
     mended: tuple[int, ...] = ()
 
 
-def dialogue(trace: PrunedTrace, config: Config, judging: Judging = JUDGING) -> Dialogue[RecheckedTrace | Drop]:
+def dialogue(version: Version, config: Config, judging: Judging = JUDGING) -> Dialogue[Rechecked | Drop]:
     """Asks about original and pruned thinking, then about versions with steps given back; ends with the trace, or a drop.
 
     `judging` is how it is verified.
     """
     try:
-        found = yield from _rechecked(trace, config, judging)
+        found = yield from _rechecked(version, config, judging)
     except UnansweredError as error:
-        return failed(trace.id, "recheck", error.failure)
+        return failed(version.id, "recheck", error.failure, version.method)
     return found
 
 
-def _rechecked(trace: PrunedTrace, config: Config, judging: Judging) -> Dialogue[RecheckedTrace]:
-    texts = [trace.thinking, trace.pruned]
-    contexts = [*texts, *(derivation(trace, text) for text in texts), ""]
-    asked = [*(turn(trace.prompt, text) for text in texts), *_answers(trace, contexts)]  # at once: they begin alike
+def _rechecked(version: Version, config: Config, judging: Judging) -> Dialogue[Rechecked]:
+    texts = [version.trace.thinking, version.proposed]
+    contexts = [*texts, *(derivation(version.trace, text) for text in texts), ""]
+    asked = [
+        *(turn(version.trace.prompt, text) for text in texts),
+        *_answers(version.trace, contexts),
+    ]  # at once: they begin alike
     before, pruned, *answers = yield from answers_to(asked)
     plain_before, plain_pruned, *support = _per_token(answers, len(contexts))
     measured = Measured(*support)
-    outcome = outcome_of(trace, judging)
-    flow = flow_of(trace)
-    edges = flow.edges(_stays(trace, ())) if config.coherence else []
+    outcome = outcome_of(version.trace, judging)
+    flow = flow_of(version.trace)
+    edges = flow.edges(_stays(version, ())) if config.coherence else []
     if outcome == Outcome.CORRECT:
-        settled = yield from _settled(trace, measured, config, judging, flow)
+        settled = yield from _settled(version, measured, config, judging, flow)
     else:
         wrong = "the original's answer is not correct"
-        settled = Settled("original_fails", wrong, _steps(restorable_groups(trace)), measured.before, math.nan, 0)
-    final = joined(trace.thinking, trace.steps, trace.decisions, settled.given_back)
-    after = {trace.thinking: before, trace.pruned: pruned}.get(final)
+        settled = Settled("original_fails", wrong, _steps(restorable_groups(version)), measured.before, math.nan, 0)
+    final = version.thinking_with(settled.given_back)
+    after = {version.trace.thinking: before, version.proposed: pruned}.get(final)
     if after is None:
-        (after,) = yield from answers_to([turn(trace.prompt, final)])
-    return RecheckedTrace(
-        **{field.name: getattr(trace, field.name) for field in fields(trace)},
-        final=final,
+        (after,) = yield from answers_to([turn(version.trace.prompt, final)])
+    return Rechecked(
+        id=version.id,
+        method=version.method,
         status=settled.status,
         reason=settled.reason,
         outcome=outcome,
         given_back=settled.given_back,
         mended=settled.mended,
         dangling=tuple(edges),
-        arithmetic=_arithmetic(trace, flow, settled.given_back),
+        arithmetic=_arithmetic(version, flow, settled.given_back),
         num_checks=settled.num_checks,
         answer_loglik_before_nats_per_token=plain_before,
         answer_loglik_pruned_nats_per_token=plain_pruned,
@@ -186,45 +189,45 @@ def _rechecked(trace: PrunedTrace, config: Config, judging: Judging) -> Dialogue
     )
 
 
-def flow_of(trace: PrunedTrace) -> Flow:
+def flow_of(trace: SegmentedTrace) -> Flow:
     """Where the original's values come from. The prompt is read too, as it has the options of a choice."""
-    texts = [step.text(trace.thinking) for step in trace.steps]
-    return Flow(f"{trace.problem.question}\n{trace.prompt}", texts, [step.kind == "code" for step in trace.steps])
+    is_code = [step.kind == "code" for step in trace.steps]
+    return Flow(f"{trace.problem.question}\n{trace.prompt}", trace.texts, is_code)
 
 
-def _stays(trace: PrunedTrace, given_back: Collection[int]) -> list[str | None]:
+def _stays(version: Version, given_back: Collection[int]) -> list[str | None]:
     """The text of each step in a version, None for those that are gone."""
-    return staying([step.text(trace.thinking) for step in trace.steps], trace.decisions, given_back)
+    return staying(version.trace.texts, version.pruned.decisions, given_back)
 
 
-def mended(trace: PrunedTrace, flow: Flow, given_back: Collection[int]) -> tuple[int, ...]:
+def mended(version: Version, flow: Flow, given_back: Collection[int]) -> tuple[int, ...]:
     """The steps to give back, with those that are missed then: until nothing dangles."""
-    group_of = {step: group for group in restorable_groups(trace) for step in group}
+    group_of = {step: group for group in restorable_groups(version) for step in group}
     back = set(given_back)
-    while edges := flow.edges(_stays(trace, back)):
+    while edges := flow.edges(_stays(version, back)):
         back.update(step for edge in edges for step in group_of[edge.producer])
     return tuple(sorted(back))
 
 
-def _arithmetic(trace: PrunedTrace, flow: Flow, given_back: Collection[int]) -> Arithmetic:
+def _arithmetic(version: Version, flow: Flow, given_back: Collection[int]) -> Arithmetic:
     """Of the example that the version makes: thinking and response."""
-    stays = [(step, text) for step, text in enumerate(_stays(trace, given_back)) if text is not None]
-    readings = [*(flow.reading(step, text) for step, text in stays), read(trace.response)]
-    return arithmetic([*(text for _, text in stays), trace.response], readings)
+    stays = [(step, text) for step, text in enumerate(_stays(version, given_back)) if text is not None]
+    readings = [*(flow.reading(step, text) for step, text in stays), read(version.trace.response)]
+    return arithmetic([*(text for _, text in stays), version.trace.response], readings)
 
 
-def _settled(trace: PrunedTrace, measured: Measured, config: Config, judging: Judging, flow: Flow) -> Dialogue[Settled]:
+def _settled(version: Version, measured: Measured, config: Config, judging: Judging, flow: Flow) -> Dialogue[Settled]:
     """The pruned thinking if it holds, mended where it is not coherent, else with as few steps given back as the search finds."""
 
     def completed(given_back: tuple[int, ...]) -> tuple[int, ...]:
-        return mended(trace, flow, given_back) if config.coherence else given_back
+        return mended(version, flow, given_back) if config.coherence else given_back
 
-    groups, needed = restorable_groups(trace), completed(())
+    groups, needed = restorable_groups(version), completed(())
     if groups and set(needed) == set(_steps(groups)):
         return Settled(
             "gave_up", "each removed step is needed by one that stays", needed, measured.before, math.nan, 0, needed
         )
-    first = yield from _looked_at(trace, needed, measured, config, judging)
+    first = yield from _looked_at(version, needed, measured, config, judging)
     if not first.reason:
         status = "mended" if needed else "passed"
         return Settled(status, "", needed, first.support_nats_per_token, first.completion_rate, 1, needed)
@@ -237,12 +240,12 @@ def _settled(trace: PrunedTrace, measured: Measured, config: Config, judging: Ju
     best, num_checks = None, 1
     low, high = 0, len(groups)  # with `low` groups given back it does not hold; with `high` it does, or is the original
     original_holds = measured.before >= measured.least(config.max_loss_nats_per_token)
-    while high - low > 1 and num_checks <= math.floor(math.log2(len(trace.steps))):
+    while high - low > 1 and num_checks <= math.floor(math.log2(len(version.trace.steps))):
         between = best is not None or original_holds
         middle = (low + high) // 2 if between else min(max(1, 2 * low), high - 1)
         tried = _steps(groups[:middle])
         back = completed(_steps([needed, tried]))
-        found = yield from _looked_at(trace, back, measured, config, judging)
+        found = yield from _looked_at(version, back, measured, config, judging)
         num_checks += 1
         if found.reason:
             low = middle
@@ -257,56 +260,56 @@ def _settled(trace: PrunedTrace, measured: Measured, config: Config, judging: Ju
 
 
 def _looked_at(
-    trace: PrunedTrace, given_back: tuple[int, ...], measured: Measured, config: Config, judging: Judging
+    version: Version, given_back: tuple[int, ...], measured: Measured, config: Config, judging: Judging
 ) -> Dialogue[Check]:
     """Whether the version with these steps given back holds."""
-    version = joined(trace.thinking, trace.steps, trace.decisions, given_back)
+    thinking = version.thinking_with(given_back)
     support = measured.pruned
     if given_back:
-        answer = yield from answers_to(_answers(trace, [derivation(trace, version)]))
+        answer = yield from answers_to(_answers(version.trace, [derivation(version.trace, thinking)]))
         (support,) = _per_token(answer, 1)
-    return (yield from _check(trace, version, support, measured, config, judging))
+    return (yield from _check(version, thinking, support, measured, config, judging))
 
 
 def _check(
-    trace: PrunedTrace, thinking: str, support: float, measured: Measured, config: Config, judging: Judging
+    version: Version, thinking: str, support: float, measured: Measured, config: Config, judging: Judging
 ) -> Dialogue[Check]:
     """Whether one version of the thinking holds."""
-    if not intact(thinking, trace.response):
+    if not intact(thinking, version.trace.response):
         return Check("the pruned trace does not parse as training would see it", math.nan, math.nan)
     max_loss = config.max_loss_nats_per_token
-    if thinking != trace.thinking:
+    if thinking != version.trace.thinking:
         if not (math.isfinite(support) and measured.is_known):
             return Check("how likely the answer is cannot be measured", support, math.nan)
         if support < measured.before - max_loss:
             return Check("the answer became too unlikely", support, math.nan)
         if support < measured.least(max_loss):
             return Check("the answer is not clearly likelier than without any thinking", support, math.nan)
-    completions = yield from answers_to(_completions(trace, thinking, config))
-    right = [_is_right(exchange, trace, judging) for exchange in completions]
+    completions = yield from answers_to(_completions(version.trace, thinking, config))
+    right = [_is_right(exchange, version.trace, judging) for exchange in completions]
     rate = sum(right) / len(right) if right else math.nan
     return Check("too few completions are right" if rate < config.min_rate else "", support, rate)
 
 
-def derivation(trace: PrunedTrace, thinking: str) -> str:
+def derivation(trace: SegmentedTrace, thinking: str) -> str:
     """A version of the thinking without the sentences that only state the answer."""
     return without_statements(thinking, trace.answer, trace.problem, trace.thinking)
 
 
-def restorable_groups(trace: PrunedTrace) -> list[tuple[int, ...]]:
+def restorable_groups(version: Version) -> list[tuple[int, ...]]:
     """The steps that are not as they were, in the order in which they are given back; those rewritten as one go together."""
     groups: list[list[int]] = []
-    for decision in trace.decisions:
+    for decision in version.pruned.decisions:
         if decision.action == Action.MERGE:
             groups[-1].append(decision.step)
         elif decision.action != Action.KEEP:
             groups.append([decision.step])
-    scores = {decision.step: decision.score for decision in trace.decisions}
+    scores = {decision.step: decision.score for decision in version.pruned.decisions}
     ranked = sorted(groups, key=lambda group: (math.isnan(scores[group[0]]), -scores[group[0]], group[0]))
     return [tuple(group) for group in ranked]
 
 
-def outcome_of(trace: PrunedTrace, judging: Judging) -> Outcome:
+def outcome_of(trace: SegmentedTrace, judging: Judging) -> Outcome:
     """The verdict on the original as training would see it. The pruned trace shares its response, and so its verdict."""
     if not intact(trace.thinking, trace.response):
         return Outcome.UNDECIDED
@@ -322,16 +325,16 @@ def _judged(response: str, problem: Problem, judging: Judging) -> Outcome:
 def intact(thinking: str, response: str) -> bool:
     """Whether thinking and response in tags are told apart again; else a trainer's template would cut them elsewhere."""
     parts = split_thinking(f"<think>\n{thinking.strip()}\n</think>\n\n{response}", "tags")
-    return not isinstance(parts, Unparsable) and parts == (thinking.strip(), response.strip())
+    return not isinstance(parts, Reason) and parts == (thinking.strip(), response.strip())
 
 
-def _answers(trace: PrunedTrace, contexts: Sequence[str]) -> list[ScoreRequest]:
+def _answers(trace: SegmentedTrace, contexts: Sequence[str]) -> list[ScoreRequest]:
     """Ask for the answer after each of these thinkings; nothing where none is known."""
     answer, kind = measured_answer(trace), trace.problem.answer_kind
     return [answer_request(trace.prompt, thinking, answer, kind) for thinking in contexts] if answer else []
 
 
-def measured_answer(trace: PrunedTrace) -> str:
+def measured_answer(trace: SegmentedTrace) -> str:
     """What the response states as its answer; where that cannot be told, the reference that it was verified against; or ""."""
     reference = "" if trace.problem.answer_kind == "code" else trace.problem.answer
     return trace.answer or reference
@@ -342,7 +345,7 @@ def _per_token(answers: Sequence[Exchange], number: int) -> list[float]:
     return [likelihood(answer).per_token for answer in answers] or [math.nan] * number
 
 
-def _completions(trace: PrunedTrace, thinking: str, config: Config) -> list[GenerateRequest]:
+def _completions(trace: SegmentedTrace, thinking: str, config: Config) -> list[GenerateRequest]:
     if not config.completions:
         return []
     left, kind = derivation(trace, thinking), trace.problem.answer_kind
@@ -360,7 +363,7 @@ def said_at_once(completion: Completion, kind: str) -> str:
     return response if kind == "code" else response.partition("\n")[0]
 
 
-def _is_right(exchange: Exchange, trace: PrunedTrace, judging: Judging) -> bool:
+def _is_right(exchange: Exchange, trace: SegmentedTrace, judging: Judging) -> bool:
     response = said_at_once(cast("Completion", exchange.response), trace.problem.answer_kind)
     return _judged(response, checkable(trace.problem, trace.response), judging) == Outcome.CORRECT
 

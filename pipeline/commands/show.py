@@ -19,19 +19,20 @@ from rich.text import Text
 
 from pipeline.params import Params
 from pipeline.paths import Paths
-from transforms.core.drops import Drop
+from transforms.core.drops import Drop, DropReason
 from transforms.core.errors import InputError
 from transforms.core.records import (
     Action,
     Decision,
     Edge,
-    KeptTrace,
-    PrunedTrace,
-    RecheckedTrace,
+    Kept,
+    Pruned,
+    Rechecked,
+    SegmentedTrace,
     StepScore,
     TraceScores,
 )
-from transforms.selection.versions import BEATEN
+from transforms.steps.versions import Version
 from transforms.storage.folders import StageFolder, is_changed, lineage
 from transforms.storage.parts import find_row, read_rows
 
@@ -55,7 +56,7 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
     chosen = _chosen(paths, trace_id)
     method = method or chosen or next((name for name in params.prune.methods if name != "keep_all"), "keep_all")
     folder = paths.folder("pruned", method)
-    pruned = find_row(PrunedTrace, folder.part_paths(), trace_id)
+    pruned = find_row(Pruned, folder.part_paths(), trace_id)
     if pruned is None:
         if dropped := _dropped(paths, method, trace_id):
             raise InputError(dropped)
@@ -64,23 +65,24 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
         near = begun[:3] or difflib.get_close_matches(trace_id, known, n=3) or known[:3]
         raise InputError(f"{folder.path} has no trace {trace_id!r}; it has for example {clean(', '.join(near))}")
     given = {f"pruned/{method}": folder}
-    rechecked = _beside(RecheckedTrace, given, paths.folder("rechecked", method), trace_id)
+    trace = find_row(SegmentedTrace, paths.folder("steps").part_paths(), trace_id)
+    lineage({**given, "steps": paths.folder("steps")})
+    if trace is None:
+        raise InputError(
+            f"{folder.path} has {trace_id} and {paths.stage('steps')} has not: run the stages again, or `dvc repro`"
+        )
+    rechecked = _beside(Rechecked, given, paths.folder("rechecked", method), trace_id)
     scores = _beside(TraceScores, given, paths.folder("scores"), trace_id)
     console = console or Console(file=sys.stdout)
     about = {None: "", method: "the version that filter kept"}
     state = _why_none(paths, trace_id) if chosen == "" else about.get(chosen, f"filter kept that of {chosen}")
     state = "; ".join(filter(None, (name, state)))
-    console.print(page(pruned, rechecked, scores, state, is_wide=console.width >= WIDE))
+    console.print(page(Version(trace, pruned, rechecked), scores, state, is_wide=console.width >= WIDE))
 
 
-def page(
-    pruned: PrunedTrace,
-    rechecked: RecheckedTrace | None,
-    scores: TraceScores | None,
-    state: str = "",
-    is_wide: bool = True,
-) -> Group:
+def page(version: Version, scores: TraceScores | None, state: str = "", is_wide: bool = True) -> Group:
     """What is printed. Where it is narrow, a reason stands below the first of the texts it is of, and roles and surprisals are left out."""
+    trace, pruned, rechecked = version.trace, version.pruned, version.rechecked
     given_back, edges = (rechecked.given_back, rechecked.dangling) if rechecked else ((), ())
     heads = ("", "step", "role", "first", "mean", "score", "text", "why") if is_wide else ("", "step", "score", "text")
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -89,11 +91,11 @@ def page(
         column.overflow, column.no_wrap = "fold", name not in ("text", "why")
         column.ratio = {"text": 4, "why": 1}.get(name)
     said = ""
-    of_step: tuple[StepScore | None, ...] = scores.steps if scores and scores.steps else (None,) * len(pruned.steps)
-    for step, decision, score in zip(pruned.steps, pruned.decisions, of_step, strict=True):
+    of_step: tuple[StepScore | None, ...] = scores.steps if scores and scores.steps else (None,) * len(trace.steps)
+    for step, decision, score in zip(trace.steps, pruned.decisions, of_step, strict=True):
         is_back = decision.step in given_back
         action = Action.KEEP if is_back else Action(decision.action)
-        text = Text(clean(step.text(pruned.thinking).strip("\n")), "" if action == Action.KEEP else "strike dim")
+        text = Text(clean(step.text(trace.thinking).strip("\n")), "" if action == Action.KEEP else "strike dim")
         if decision.text and not is_back:
             text = Text.assemble(text, "\n", (f"→ {clean(decision.text.strip())}", "bold"))
         mark, number, why = "+" if is_back else MARKS[action], str(decision.step), clean(_why(decision, is_back, edges))
@@ -107,14 +109,14 @@ def page(
             text = text if why == said else Text.assemble(text, "\n", (f"({why})", "italic"))
             said = why
             table.add_row(mark, number, number_of(decision.score), text)
-    problem = pruned.problem
+    problem = trace.problem
     about = [
         *([state] if state else []),
         problem.question.strip(),
         *([f"reference: {problem.answer}"] if problem.answer else []),
         *_facts(pruned, rechecked),
     ]
-    made_by = f"  {pruned.method} (version {pruned.method_version}), teacher: {pruned.model}\n"
+    made_by = f"  {pruned.method} (version {pruned.method_version}), teacher: {trace.model}\n"
     head = Text.assemble((clean(pruned.id), "bold"), clean(made_by), clean("\n".join(about)), "\n")
     surprisals = (
         "first, mean: surprisal of the step's first token and of all, nats/token"
@@ -128,7 +130,7 @@ def page(
         else f"{pruned.method} gives no scores"
     )
     legend = f"− deleted, ≈ rewritten (→ to what), + given back; {surprisals}; {ranks}"
-    return Group(head, table, Text(clean(pruned.response.strip())), Text(f"\n{legend}", "dim"))
+    return Group(head, table, Text(clean(trace.response.strip())), Text(f"\n{legend}", "dim"))
 
 
 def ids(folder: StageFolder, incomplete: str) -> list[str]:
@@ -166,7 +168,7 @@ def _listed(words: Sequence[str]) -> str:
     return ", ".join(words[:MAX_EDGES]) + (" …" if len(words) > MAX_EDGES else "")
 
 
-def _facts(pruned: PrunedTrace, rechecked: RecheckedTrace | None) -> list[str]:
+def _facts(pruned: Pruned, rechecked: Rechecked | None) -> list[str]:
     """What the re-check found, in lines."""
     lines = [f"budget not met: {pruned.shortfall}"] if pruned.shortfall else []
     if rechecked is None:
@@ -213,9 +215,9 @@ def _named(paths: Paths, name: str) -> tuple[str, str]:
 def _why_none(paths: Paths, trace_id: str) -> str:
     """Why `filter` kept no version of the trace: what it says of the one that the others lost to."""
     drops = read_rows(Drop, [paths.folder("kept").drops_path()])
-    details = [drop.detail for drop in drops if drop.id == trace_id]
-    telling = [detail for detail in details if BEATEN not in detail] or details
-    return ": ".join(["filter kept no version of it", *telling[:1]])
+    found = [drop for drop in drops if drop.id == trace_id]
+    telling = [drop for drop in found if drop.reason != DropReason.LONGER_VERSION] or found
+    return ": ".join(["filter kept no version of it", *(f"{drop.method}: {drop.detail}" for drop in telling[:1])])
 
 
 def _chosen(paths: Paths, trace_id: str) -> str | None:
@@ -223,7 +225,7 @@ def _chosen(paths: Paths, trace_id: str) -> str | None:
     kept = paths.folder("kept")
     if kept.manifest() is None:
         return None
-    row = find_row(KeptTrace, kept.part_paths(), trace_id)
+    row = find_row(Kept, kept.part_paths(), trace_id)
     chosen = row.method if row else ""
     seen = kept.finished_manifest()["inputs"]
     looked_at = [f"pruned/{chosen}"] if chosen else [name for name in seen if name.startswith("pruned/")]

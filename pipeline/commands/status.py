@@ -13,7 +13,8 @@ from pipeline.freshness import depends_on, stale
 from pipeline.graph import STAGES, Stage
 from pipeline.params import Params
 from pipeline.paths import Paths
-from pipeline.report.page import METRICS, summary
+from pipeline.report.page import METRICS
+from pipeline.report.summary import summary
 from transforms.storage import files as storage
 from transforms.storage.folders import MANIFEST, StageFolder
 

@@ -18,9 +18,9 @@ NEVER, UNJUDGED = "0", "unjudged"  # beside the bands of pass rate
 MAX_REASONS, MAX_REASON_CHARS = 8, 100
 
 
-def correct_ids(verdicts: Iterable[Verdict]) -> set[str]:
-    """The traces that are judged correct."""
-    return {verdict.id for verdict in verdicts if verdict.outcome == Outcome.CORRECT}
+def correct_traces(verdicts: Iterable[Verdict]) -> dict[str, str]:
+    """The ids of the traces that are judged correct, and the family of each."""
+    return {verdict.id: verdict.family for verdict in verdicts if verdict.outcome == Outcome.CORRECT}
 
 
 def difficulty(

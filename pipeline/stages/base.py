@@ -102,6 +102,11 @@ def over(
     )
 
 
+def versions_of(methods: Iterable[str]) -> list[str]:
+    """The folders that versions are read from, beside the steps: two a method."""
+    return [f"{folder}/{method}" for method in methods for folder in ("pruned", "rechecked")]
+
+
 def first(record: type, shard: Shard) -> Iterator[Any]:
     """The rows of the first folder of a shard."""
     return read_part(record, shard.source[0])

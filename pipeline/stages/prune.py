@@ -8,11 +8,12 @@ from functools import partial
 from pipeline.stages.base import Context, Plan, over
 from transforms import prune
 from transforms.core.errors import InputError
-from transforms.core.records import Annotations, PrunedTrace, SegmentedTrace, TraceScores
+from transforms.core.records import Annotations, Pruned, SegmentedTrace, TraceScores
 from transforms.inference.dialogue import conversation
 from transforms.pruning import needs
 from transforms.pruning.given import PruneInput
-from transforms.shards.mapping import Job, Shard, read_parts
+from transforms.shards.joins import beside
+from transforms.shards.mapping import Job, Shard
 
 _BESIDE = {"scores": TraceScores, "annotations": Annotations}
 
@@ -25,11 +26,11 @@ def plans(context: Context, method: str) -> Iterator[Plan]:
     """
     config = context.params.prune.option(method)
     wanted = needs(method, config)
-    beside = {"scores": wanted & {"scores"}, "annotations": wanted & {"actions", "path", "rewrites"}}
-    names = [name for name, asked in beside.items() if asked]
+    needed = {"scores": wanted & {"scores"}, "annotations": wanted & {"actions", "path", "rewrites"}}
+    names = [name for name, asked in needed.items() if asked]
     for name in names:
         folder = context.paths.folder(name)
-        if not beside[name] <= set(folder.finished_manifest()["needs"]):
+        if not needed[name] <= set(folder.finished_manifest()["needs"]):
             raise InputError(
                 f"{folder.path} was made for methods that do not need what {method} does: "
                 f"run `{folder.made_by}` again, or `dvc repro`"
@@ -37,13 +38,13 @@ def plans(context: Context, method: str) -> Iterator[Plan]:
     read = partial(_inputs, names=names)
     if "scorer" in wanted:
         talk = conversation("prune", partial(prune.dialogue, method=method, config=config))
-        job = Job("prune", PrunedTrace, read, **talk)
+        job = Job("prune", Pruned, read, **talk)
         yield over(context, "prune", job, ["steps", *names], method, ask=context.params.score.model)
     else:
-        job = Job("prune", PrunedTrace, read, partial(prune.prune, method=method, config=config))
+        job = Job("prune", Pruned, read, partial(prune.prune, method=method, config=config))
         yield over(context, "prune", job, ["steps", *names], method)
 
 
 def _inputs(shard: Shard, names: list[str]) -> Iterator[PruneInput]:
-    for trace, *others in read_parts(SegmentedTrace, *(_BESIDE[name] for name in names), shard=shard):
+    for trace, *others in beside([SegmentedTrace, *(_BESIDE[name] for name in names)], shard.source):
         yield PruneInput(trace, **dict(zip(names, others, strict=True)))

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import REPO, shared
-from transforms.answers.thinking import Parts, Unparsable, split_thinking
-from transforms.core.drops import DropReason
+from transforms.answers.thinking import Parts, split_thinking
+from transforms.core.drops import DropReason, Reason
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_auto(raw: str, thinking: str, response: str) -> None:
 )
 def test_what_cannot_be_parsed_says_why(raw: str, mode: str, reason: DropReason) -> None:
     found = split_thinking(raw, mode)  # type: ignore[arg-type]
-    assert isinstance(found, Unparsable)
+    assert isinstance(found, Reason)
     assert found.reason == reason
 
 
@@ -108,7 +108,7 @@ def test_what_a_server_gives_beside_the_text_is_the_thinking() -> None:
         ("5</think>", "a", "broken_tags"),
     ):
         found = split_thinking(raw, "field", "math", reasoning)
-        assert isinstance(found, Unparsable)
+        assert isinstance(found, Reason)
         assert found.reason == reason
 
 
@@ -128,7 +128,7 @@ def test_where_thinking_was_off_the_text_is_read_as_without_marks() -> None:
 )
 def test_thinking_that_never_ended_has_no_answer(raw: str) -> None:
     found = split_thinking(raw)
-    assert isinstance(found, Unparsable)
+    assert isinstance(found, Reason)
     assert found.reason == DropReason.NO_FINAL_ANSWER
 
 
@@ -146,7 +146,7 @@ def test_golden_real_responses(case: dict[str, Any]) -> None:
     raw = case.get("raw") or real_response(case["file"], case["row"])
     parts = split_thinking(raw)
     if "reason" in case:
-        assert isinstance(parts, Unparsable)
+        assert isinstance(parts, Reason)
         assert parts.reason == case["reason"]
         return
     assert isinstance(parts, Parts)

@@ -10,13 +10,16 @@ import pytest
 
 from bench import methods
 from bench.methods import Asker, Way, draw, has_support, measure, read_both, share, shortest
-from tests.conftest import problem, rechecked
+from tests.builders import problem, rechecked, segmented
 from transforms.core.records import Decision, Step
 from transforms.inference.requests import Completion, Exchange
 
 
 def row(kept: float, right: int) -> dict[str, Any]:
     return {"tokens_kept": kept, "masked": share([True] * right + [False] * (10 - right))}
+
+
+SHORT, WHOLE = ((Decision(0, action, "-"),) for action in ("delete", "keep"))
 
 
 class Reader(Asker):
@@ -34,7 +37,7 @@ class Reader(Asker):
 
 def test_the_reader_is_asked_after_both_and_shares_have_wilsons_interval() -> None:
     texts = {"a": "Moreover, 1 + 4 = 5.", "b": "Moreover, the answer is 5.", "c": "2 + 3 = 5."}
-    traces = [rechecked(name, "passed", thinking=text, problem=problem("5")) for name, text in texts.items()]
+    traces = [segmented(text, "It is \\boxed{5}.", id=name) for name, text in texts.items()]
     found = read_both(traces, list(texts.values()), Reader(), "all")
     assert (found["plain"]["right"], found["masked"]["right"]) == (2, 1)
     assert share([True, True, True, False]) == {"right": 3, "percent": 75.0, "wilson": [30.1, 95.4]}
@@ -43,10 +46,10 @@ def test_the_reader_is_asked_after_both_and_shares_have_wilsons_interval() -> No
 def test_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = {"num_tokens_before": 10, "answer_loglik_before_nats_per_token": -1.0, "shortfall": ""}
     checks = [
-        rechecked("a", "passed", **numbers | {"num_tokens_pruned": 2, "num_tokens_after": 2}, pruned="So"),
+        rechecked("a", "passed", **numbers | {"num_tokens_pruned": 2, "num_tokens_after": 2}, decisions=SHORT),
         rechecked(
             "b", "rolled_back", **numbers | {"num_tokens_before": 30, "num_tokens_pruned": 6, "num_tokens_after": 18},
-            pruned="5.", support_pruned_nats_per_token=-3.0, answer_loglik_pruned_nats_per_token=-1.5,
+            decisions=SHORT, support_pruned_nats_per_token=-3.0, answer_loglik_pruned_nats_per_token=-1.5,
         ),
     ]  # fmt: skip
     monkeypatch.setattr(methods, "pruned", lambda *_: checks)
@@ -77,16 +80,16 @@ def test_the_portfolio_takes_the_shortest_after_the_recheck_and_of_equals_the_fi
 
 
 def test_support_is_what_the_recheck_wants() -> None:
-    def has(pruned: str, support: float, before: float = -0.5, without: float = -3.0) -> bool:
+    def has(decisions: tuple[Decision, ...], support: float, before: float = -0.5, without: float = -3.0) -> bool:
         values = {"support_before_nats_per_token": before, "support_pruned_nats_per_token": support}
         return has_support(
-            rechecked("a", "passed", pruned=pruned, answer_loglik_without_nats_per_token=without, **values)
+            rechecked("a", "passed", decisions=decisions, answer_loglik_without_nats_per_token=without, **values)
         )
 
-    assert has("So", -0.59)
-    assert not has("So", -0.61)
-    assert not has("So", -0.5, without=-0.55)
-    assert has("So 5.", -0.5, without=-0.55)  # nothing was deleted
+    assert has(SHORT, -0.59)
+    assert not has(SHORT, -0.61)
+    assert not has(SHORT, -0.5, without=-0.55)
+    assert has(WHOLE, -0.5, without=-0.55)  # nothing was deleted
 
 
 def test_a_line_a_way_with_a_point_a_budget(tmp_path: Path) -> None:

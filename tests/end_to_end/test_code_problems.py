@@ -13,7 +13,8 @@ from pipeline.params import load
 from pipeline.paths import Paths
 from pipeline.run import run_stage
 from pipeline.stages.base import Context
-from tests.conftest import REPO, answered, problem
+from tests.builders import problem
+from tests.conftest import REPO, answered
 from transforms.core import schema
 from transforms.core.records import CodeTests, Example, Trace, Verdict
 from transforms.generate import Config as Generate

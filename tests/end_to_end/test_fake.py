@@ -11,12 +11,15 @@ import pytest
 
 from pipeline.params import Params, load
 from pipeline.paths import Paths
+from pipeline.report.page import page
+from pipeline.report.samples import Sample
 from pipeline.run import run_stage
 from pipeline.stages.base import Context
+from tests.builders import problem, rechecked
 from tests.conftest import ASKING_METHODS, FAKE_PARAMS, STAGES, digests
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.drops import Drop
-from transforms.core.records import Example, KeptTrace, Problem, RecheckedTrace, SegmentedTrace, Trace, TraceScores
+from transforms.core.records import Example, Kept, Problem, Rechecked, SegmentedTrace, Trace, TraceScores, problem_of
 from transforms.judging import Config, judge_response
 from transforms.steps.roles import ROLES
 from transforms.storage.folders import StageFolder
@@ -98,7 +101,7 @@ def test_every_example_is_correct_and_can_be_traced_back(run: tuple[Params, Path
 def test_pruning_shortened_something_and_the_portfolio_chose_it(run: tuple[Params, Paths]) -> None:
     params, paths = run
     of_method = {
-        method: list(read_rows(RecheckedTrace, paths.folder("rechecked", method).part_paths()))
+        method: list(read_rows(Rechecked, paths.folder("rechecked", method).part_paths()))
         for method in params.prune.methods
     }
     assert any(trace.num_tokens_after < trace.num_tokens_before for trace in of_method["first_correct"])
@@ -107,11 +110,12 @@ def test_pruning_shortened_something_and_the_portfolio_chose_it(run: tuple[Param
     shortest = {trace.id: trace.num_tokens_after for trace in of_method["keep_all"]}
     for trace in (trace for traces in of_method.values() for trace in traces):
         shortest[trace.id] = min(shortest[trace.id], trace.num_tokens_after)
-    kept = list(read_rows(KeptTrace, StageFolder(paths.stage("kept")).part_paths()))
-    assert all(trace.num_tokens_after <= trace.num_tokens_before for trace in kept)
-    assert all(trace.num_tokens_after == shortest[trace.id] for trace in kept)
+    kept = list(read_rows(Kept, StageFolder(paths.stage("kept")).part_paths()))
+    chosen = [next(one for one in of_method[trace.method] if one.id == trace.id) for trace in kept]
+    assert all(trace.num_tokens_after <= trace.num_tokens_before for trace in chosen)
+    assert all(trace.num_tokens_after == shortest[trace.id] for trace in chosen)
     assert len({trace.method for trace in kept}) > 1
-    assert len({trace.problem.id for trace in kept}) == len(kept)
+    assert len({problem_of(trace.id) for trace in kept}) == len(kept)
     assert all(1 <= trace.num_correct <= trace.num_samples <= 3 for trace in kept)
 
 
@@ -146,15 +150,7 @@ def test_the_report(run: tuple[Params, Paths]) -> None:
 
 
 def test_model_text_is_escaped_on_the_page() -> None:
-    from pipeline.report.page import page
-    from tests.conftest import problem
-    from tests.test_recheck import pruned
-    from tests.test_recheck import run as rechecked
-
-    trace = rechecked(pruned(), -1.0)
-    hostile = RecheckedTrace(
-        **{**vars(trace), "response": "<script>alert(1)</script>", "problem": problem(question="<img src=x>")}
-    )
+    hostile = rechecked("a", problem=problem(question="<img src=x>"), response="<script>alert(1)</script>")
     metrics = {
         "examples": {"total": 1, "train": 1, "validation": 0}, "verified_share": 1.0, "traces": 1, "samples": 1, "problems": 1,
         "thinking_tokens": {"kept_share": 1.0, "before": 1, "after": 1}, "methods": {}, "families": {}, "dropped": {}, "chosen_methods": {},
@@ -163,7 +159,7 @@ def test_model_text_is_escaped_on_the_page() -> None:
     }  # fmt: skip
     text = page(
         metrics,
-        [{"trace": hostile, "steps": [{"text": "<b>x</b>", "look": "gone", "rewritten": "<u>", "reason": '"><i>'}]}],
+        [Sample(hostile, [{"text": "<b>x</b>", "look": "gone", "rewritten": "<u>", "reason": '"><i>'}])],
     )
     assert "<script>" not in text
     assert "<img" not in text

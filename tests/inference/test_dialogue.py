@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import problem
+from tests.builders import problem
 from transforms.core.drops import Drop
 from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to, conversation, result
 from transforms.inference.requests import Completion, Exchange, Failure, ScoreRequest, turn

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import collect, problem
+from tests.builders import problem
+from tests.conftest import collect
 from transforms import verify as stage
 from transforms.core.records import Trace, Verdict
 from transforms.judging import Config

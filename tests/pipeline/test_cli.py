@@ -62,7 +62,7 @@ Run = Callable[..., Any]
         (
             ("recheck", "--method", "asap", "--set", "prune.methods=[asap]"),
             1,
-            "`python -m pipeline prune --method asap`",
+            "`python -m pipeline segment`",
         ),
         (
             ("models", "--set", "models.more={engine: vllm, model: nope}"),
@@ -86,7 +86,9 @@ def test_rows_of_different_runs_are_not_joined(fake_params: Path, tmp_path: Path
         params = load(str(fake_params), overrides)
         for stage in stages:
             run_stage(stage, Context(params, paths))
-    with pytest.raises(InputError, match="belong to different runs of problems: run the stages"):
+    with pytest.raises(
+        InputError, match=r"steps was made from an earlier .*traces: run `python -m pipeline segment` again"
+    ):
         run_stage("filter", Context(params, paths))
     states = {row[0]: row[1] for row in status_rows(params, paths)}
     assert states["verify"] == "done"
@@ -107,7 +109,7 @@ def test_what_was_made_from_something_older_is_refused(fake_params: Path, tmp_pa
             run_stage(stage, Context(changed, paths, force=True))
     for stage in ("recheck", "filter", "emit", "report"):
         run_stage(stage, Context(changed, paths))
-    shutil.rmtree(paths.stage("pruned"))  # what is gone is not missed
+    shutil.rmtree(paths.stage("scores"))  # what is gone is not missed
     run_stage("filter", Context(changed, paths, force=True))
 
 
@@ -274,7 +276,7 @@ def test_status_sums_up_verdicts_and_knows_an_old_report(
     rows = {row[0]: row[1:] for row in status_rows(changed, paths)}
     assert rows["report"][0] == "stale: kept changed"
     assert re.fullmatch(r"\d+ → \d+\n\d+ correct\n\d+ incorrect", rows["verify"][1])
-    with pytest.raises(InputError, match="belong to different runs of kept: run the stages"):
+    with pytest.raises(InputError, match=r"made from an earlier .*kept: run `python -m pipeline emit` again"):
         run_stage("report", Context(changed, paths))
     assert rows["filter"][0] == "done"
     monkeypatch.setenv("COLUMNS", "80")
@@ -297,7 +299,8 @@ def test_status_knows_what_was_made_with_other_parameters(fake_params: Path, tmp
     assert states["score"] == "stale: what the methods need changed"
     assert states["prune first_correct"] == "stale: prune.options.first_correct changed"
     assert states["filter"] == "stale: filter changed"
-    assert states["prune keep_all"] == states["recheck first_correct"] == states["emit"] == "done"
+    assert states["emit"] == "stale: prune.methods changed"
+    assert states["prune keep_all"] == states["recheck first_correct"] == "done"
     assert states["prune tail"] == "not run"
 
 

@@ -129,7 +129,7 @@ WRONG = [
         ["generate.resample_until = ", "nobody is asked"],
     ),
     ("models.api={engine: endpoint, model: m}", ["models.api.base_url: missing"]),
-    ("emit.formats=[alpaca]", ["emit.formats.0 = 'alpaca'", "'messages'"]),
+    ("emit.formats=[alpaca]", ["emit.formats = ['alpaca']", "there is messages"]),
     ("prune.methods=first_correct", ["prune.methods = 'first_correct'", "must be a list"]),
     ("ingest.sources={kind: jsonl}", ["ingest.sources = ", "must be a list"]),
     ("models.teacher.model=qwen3-4b", ["models.teacher.model = 'qwen3-4b'", "nor a hub id"]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.params import load
 from pipeline.paths import Paths
-from pipeline.report.breakdown import correct_ids, difficulty, outcomes, teachers, undecided_reasons
-from pipeline.report.page import _steps, by_method, page, samples, summary, tokens_csv
-from tests.conftest import problem, rechecked
+from pipeline.report.breakdown import correct_traces, difficulty, outcomes, teachers, undecided_reasons
+from pipeline.report.metrics import by_method, tokens_csv
+from pipeline.report.page import page
+from pipeline.report.samples import Sample, looks, samples
+from pipeline.report.summary import summary
+from tests.builders import rechecked
+from tests.conftest import REPO
 from transforms.core import schema
-from transforms.core.records import Arithmetic, Decision, Edge, KeptTrace, RecheckedTrace, Verdict
+from transforms.core.records import Arithmetic, Decision, Edge, Kept, Pruned, Rechecked, SegmentedTrace, Verdict
 from transforms.steps.splitting import split_steps
-from transforms.storage.folders import StageFolder
+from transforms.steps.versions import Version
 
 BANDS = (0.25, 0.5, 0.75, 1.0)
 
@@ -63,7 +67,7 @@ def test_every_problem_is_in_one_band(counts: dict[str, tuple[int, int]]) -> Non
     found = difficulty(counts, judged, [], [verdict.problem_id for verdict in judged[:7]], (0.3, 1.0))
     assert sum(band["problems"] for band in found.values()) == len(counts)
     assert sum(band["samples"] for band in found.values()) == len(judged)
-    assert sum(band["correct"] for band in found.values()) == len(correct_ids(judged))
+    assert sum(band["correct"] for band in found.values()) == len(correct_traces(judged))
     assert sum(band["examples"] for band in found.values()) == len(judged[:7])
 
 
@@ -140,14 +144,13 @@ def test_the_summary_says_what_was_voted_on() -> None:
 
 
 def test_rates_of_pass_roll_back_and_give_up_by_family() -> None:
-    other = replace(problem("5"), family="other")
     traces = [
         rechecked("a", "passed", support_after_nats_per_token=-1.5, answer_loglik_pruned_nats_per_token=-1.3),
         rechecked("b", "rolled_back", supported=False, support_pruned_nats_per_token=-2.5, num_tokens_pruned=3),
-        rechecked("c", "gave_up", problem=other, support_pruned_nats_per_token=math.nan),
+        rechecked("c", "gave_up", support_pruned_nats_per_token=math.nan),
         rechecked("d", "original_fails", outcome="incorrect"),
     ]
-    found = by_method(traces, {"a", "b", "c", "d"})
+    found = by_method(pairs(traces), correct("a", "b", "c", "d") | {"c": "other"})
     assert found["rates"] == {"passed": 0.3333, "mended": 0.0, "rolled_back": 0.3333, "gave_up": 0.3333}
     assert found["families"] == {
         "other": {"passed": 0.0, "mended": 0.0, "rolled_back": 0.0, "gave_up": 1.0},
@@ -169,11 +172,11 @@ def test_what_is_over_the_budget_unsupported_and_rewritten_is_counted_and_shown(
         rechecked("b", "passed", decisions=rewritten),
         rechecked("c", "rolled_back", decisions=rewritten, given_back=(0,)),
     ]
-    found = by_method(traces, {"a", "b", "c"})
+    found = by_method(pairs(traces), correct("a", "b", "c"))
     assert (found["shortfall_traces"], found["unsupported_traces"], found["rewrites"]) == (1, 1, 1)
     metrics = {**METRICS, "methods": {"drp": found}}
     assert "0 given up, 1 over the budget" in summary(metrics, Paths("data"))
-    shown = page(metrics, [{"trace": traces[2], "steps": _steps(traces[2])}, {"trace": traces[0], "steps": []}])
+    shown = page(metrics, [Sample(traces[2], looks(traces[2])), Sample(traces[0], [])])
     assert "1 of 3 correct traces do not support their answer" in shown
     assert "1 rewrites written, 1 in traces of drp" in shown
     assert "the original does not support its answer" in shown
@@ -199,7 +202,7 @@ def test_steps_that_stand_together_and_share_a_reason_are_shown_as_one() -> None
     trace = rechecked(
         "a", "rolled_back", thinking=thinking, steps=split_steps(thinking), decisions=decisions, given_back=(6,)
     )
-    shown = [(step["text"], step["look"], step["rewritten"], step["reason"]) for step in _steps(trace)]
+    shown = [(step["text"], step["look"], step["rewritten"], step["reason"]) for step in looks(trace)]
     assert shown == [
         ("A.", "", "", "k"), ("B.\n\nC.", "gone", "", "x"), ("D.", "gone", "", "y"), ("E.", "gone", "4", "r"),
         ("F.", "gone", "5", "r"), ("G.", "back", "", "y"),
@@ -207,9 +210,7 @@ def test_steps_that_stand_together_and_share_a_reason_are_shown_as_one() -> None
 
 
 def test_methods_are_shown_by_family_where_there_are_several() -> None:
-    found = by_method(
-        [rechecked("a", "passed"), rechecked("b", "gave_up", problem=replace(problem("5"), family="other"))], {"a", "b"}
-    )
+    found = by_method(pairs([rechecked("a", "passed"), rechecked("b", "gave_up")]), correct("a") | {"b": "other"})
     family = {"samples": 1, "verified_share": 1.0, "problems_solved": 1, "problems": 1, "examples": 1}
     metrics = {**METRICS, "methods": {"drp": found}, "families": {"test": family, "other": family}}
     assert '<td class="n">100%, 0%</td><td class="n">0%, 100%</td>' in page(metrics, [])
@@ -219,18 +220,35 @@ def test_methods_are_shown_by_family_where_there_are_several() -> None:
 def test_a_trace_that_lost_the_vote_is_no_correct_one(tmp_path: Path) -> None:
     """The re-check compares it with itself; the verdict decides."""
     traces = [rechecked(f"p/{n}", "passed") for n in range(2)]
-    folder = written(tmp_path, traces, RecheckedTrace)
-    lines = tokens_csv({"keep_all": folder}, {"p/1"}).splitlines()
+    params = load(str(REPO / "params.yaml"), ["prune.methods=[keep_all]"])
+    lines = tokens_csv(params, store(tmp_path, traces), correct("p/1")).splitlines()
     assert lines[1:] == ["p/1,keep_all,test,passed,9,9"]
-    assert by_method(traces, {"p/1"})["tokens_before"] == 9
+    assert by_method(pairs(traces), correct("p/1"))["tokens_before"] == 9
 
 
-def written(path: Path, rows: Sequence[Any], kind: type[Any]) -> StageFolder:
-    folder = StageFolder(str(path))
-    folder.begin({})
-    folder.write(0, len(rows), {"": schema.to_table(kind, rows)}, [])
-    folder.finish({}, 1)
-    return folder
+def pairs(versions: Sequence[Version]) -> list[tuple[Pruned, Rechecked]]:
+    return [(version.pruned, version.result) for version in versions]
+
+
+def correct(*ids: str) -> dict[str, str]:
+    return dict.fromkeys(ids, "test")
+
+
+def store(path: Path, versions: Sequence[Version], kept: Sequence[Kept] = ()) -> Paths:
+    """A data folder with these versions of keep_all."""
+    paths = Paths(str(path))
+    parts: dict[str, tuple[type, list[Any]]] = {
+        "steps": (SegmentedTrace, [version.trace for version in versions]),
+        "pruned/keep_all": (Pruned, [version.pruned for version in versions]),
+        "rechecked/keep_all": (Rechecked, [version.result for version in versions]),
+        "kept": (Kept, list(kept)),
+    }
+    for name, (record, rows) in parts.items():
+        folder = paths.folder(name)
+        folder.begin({})
+        folder.write(0, len(rows), {"": schema.to_table(record, rows)}, [])
+        folder.finish({}, 1)
+    return paths
 
 
 def test_the_version_that_was_given_the_most_back_is_shown_last(tmp_path: Path) -> None:
@@ -240,14 +258,9 @@ def test_the_version_that_was_given_the_most_back_is_shown_last(tmp_path: Path) 
         rechecked("c", "rolled_back", num_tokens_pruned=2),
         rechecked("d", "rolled_back", num_tokens_pruned=2),
     ]
-    kept = KeptTrace(
-        "a", problem("5"), "m", "?", "keep_all", "passed", "So 5.", "So 5.", "It is 5.", 9, 9, 1, 1, "given", 1.0
-    )
-    paths = Paths(str(tmp_path))
-    written(Path(paths.stage("kept")), [kept], KeptTrace)
-    folders = {"keep_all": written(tmp_path / "rechecked", traces, RecheckedTrace)}
-    assert [sample["trace"].id for sample in samples(paths, folders, 2)] == ["a", "c"]
-    assert samples(paths, folders, 0) == []
+    paths = store(tmp_path, traces, [Kept("a", "keep_all", 1, 1, "given", 1.0)])
+    assert [sample.version.id for sample in samples(paths, ["keep_all"], 2)] == ["a", "c"]
+    assert samples(paths, ["keep_all"], 0) == []
 
 
 def test_the_page_shows_what_was_lost() -> None:
@@ -280,7 +293,7 @@ def test_what_dangled_was_mended_and_computes_something_false_is_counted_and_sho
         rechecked("c", "passed", arithmetic=Arithmetic(1, 0, 2, 1, 0, ("1 + 1 = 3", "2 + 2 = 5"))),
         rechecked("d", "passed"),
     ]
-    found = by_method(traces, {"a", "b", "c", "d"})
+    found = by_method(pairs(traces), correct("a", "b", "c", "d"))
     assert found["rates"] == {"passed": 0.5, "mended": 0.25, "rolled_back": 0.25, "gave_up": 0.0}
     assert (found["dangling_share"], found["mended_share"]) == (0.5, 0.25)
     assert found["equations"] == {"true": 4, "rounded": 1, "false": 2, "corrected": 1, "unknown": 2}
@@ -303,7 +316,7 @@ def test_a_restored_step_says_for_what_it_came_back() -> None:
         "a", "mended", thinking=thinking, steps=split_steps(thinking), decisions=decisions, given_back=(0,), mended=(0,),
         dangling=(Edge(2, "value", "12", 0),),
     )  # fmt: skip
-    assert [(step["look"], step["reason"]) for step in _steps(trace)] == [
+    assert [(step["look"], step["reason"]) for step in looks(trace)] == [
         ("back", "x; needed for 12 in step 2"),
         ("gone", "x"),
         ("", "k"),

@@ -14,8 +14,10 @@ import pytest
 from rich.console import Console
 
 from pipeline.commands.show import WIDE, clean, page
-from tests.conftest import STAGES, problem, rechecked
-from transforms.core.records import Arithmetic, Decision, Edge, PrunedTrace, Step, StepScore, TraceScores
+from tests.builders import changed, problem, rechecked
+from tests.conftest import STAGES
+from transforms.core.records import Arithmetic, Decision, Edge, Step, StepScore, TraceScores
+from transforms.steps.versions import Version
 
 Run = Callable[..., Any]
 TEXT = "Begin.\n\nHm, well.\n\nAdd 2 to 3.\n\nIt gives 5.\n\nGood."
@@ -34,12 +36,10 @@ def pruned(**more: Any) -> dict[str, Any]:
     return {"thinking": TEXT, "steps": steps, "decisions": decisions, "method": "drp", "method_version": "1"} | more
 
 
-def printed(trace: Any, scores: TraceScores | None = None, width: int = 160) -> str:
+def printed(version: Version, scores: TraceScores | None = None, width: int = 160) -> str:
     file = io.StringIO()
-    fields = PrunedTrace.__dataclass_fields__
-    plain = PrunedTrace(**{name: getattr(trace, name) for name in fields})
     console = Console(file=file, width=width, force_terminal=True, color_system="standard")
-    console.print(page(plain, trace, scores, is_wide=width >= WIDE))
+    console.print(page(version, scores, is_wide=width >= WIDE))
     return file.getvalue()
 
 
@@ -65,7 +65,7 @@ def test_removed_steps_are_struck_out_and_rewritten_ones_shown() -> None:
     assert "re-check: rolled_back, as the answer became too unlikely" in plain(text)
     assert "tokens: 9, pruned 9, in the end 9" in plain(text)
     assert "does not support" not in plain(text)
-    assert "the original does not support its answer" in plain(printed(replace(trace, supported=False), scores))
+    assert "the original does not support its answer" in plain(printed(changed(trace, supported=False), scores))
     assert "score: by what drp ranks" in plain(text)
 
 
@@ -75,16 +75,16 @@ def test_model_text_cannot_rewrite_the_terminal(width: int) -> None:
     trace = rechecked(
         "p/0", "passed", response=hostile, problem=problem(question=hostile), **pruned(method_version=hostile)
     )
-    first, second, third, *others = trace.decisions
-    changed = (
+    first, second, third, *others = trace.pruned.decisions
+    decisions = (
         replace(first, reason=f"[i]why[/i]{hostile}"),
         second,
         replace(third, text=f"[b]rewritten[/b]{hostile}"),
         *others,
     )
     thinking = f"[b]step[/b]{hostile}"
-    steps = (Step(0, len(thinking), "prose", "derive"), *trace.steps[1:])
-    trace = replace(trace, thinking=thinking + TEXT[len(thinking) :], steps=steps, decisions=changed)
+    steps = (Step(0, len(thinking), "prose", "derive"), *trace.trace.steps[1:])
+    trace = changed(trace, thinking=thinking + TEXT[len(thinking) :], steps=steps, decisions=decisions)
     text = printed(trace, width=width)
     assert "[b]step[/b]" in plain(text).replace("\n", "")
     assert "[b]rewritten[/b]" in plain(text)
@@ -196,5 +196,5 @@ def test_what_dangled_stands_at_both_ends_of_the_edge_and_in_the_head() -> None:
     assert "uses 12 of step 1" in text
     assert "as pruned it used what removed steps say: 12 in step 4, x in step 3" in text
     assert "it computes something false: 1 + 1 = 3" in text
-    many = replace(trace, dangling=tuple(Edge(4, "value", str(n), 1) for n in range(5)))
+    many = changed(trace, dangling=tuple(Edge(4, "value", str(n), 1) for n in range(5)))
     assert "0 in step 4, 1 in step 4, 2 in step 4 …" in " ".join(plain(printed(many, width=400)).split())

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import answering, problem, segmented, shared
+from tests.builders import answering, problem, segmented
+from tests.conftest import shared
 from transforms.annotate import to_rewrite
 from transforms.answers.final import final_answer
 from transforms.answers.statements import has_answer
@@ -25,7 +26,7 @@ from transforms.core.records import (
     Action,
     Annotations,
     Opinion,
-    PrunedTrace,
+    Pruned,
     Rewrite,
     SegmentedTrace,
     StepScore,
@@ -42,6 +43,7 @@ from transforms.pruning.methods.first_correct import Config, conclusions
 from transforms.pruning.protection import QUOTED, protected
 from transforms.score import Config as ScoreConfig
 from transforms.score import requests, score, unscored
+from transforms.steps.versions import Version
 
 CODE = "```python\ndef f(x):\n    return x\n```"
 MADE = [
@@ -123,13 +125,13 @@ def scored(trace: SegmentedTrace) -> PruneInput:
     return PruneInput(trace, scores, opinionated(trace))
 
 
-def run(trace: SegmentedTrace, method: str, config: Any = None) -> PrunedTrace:
+def run(trace: SegmentedTrace, method: str, config: Any = None) -> Pruned:
     config = config or METHODS[method].Config()
     if "scorer" in needs(method, config):
         found = played(dialogue(scored(trace), method, config))
     else:
         (found,) = prune(scored(trace), method, config)
-    assert isinstance(found, PrunedTrace)
+    assert isinstance(found, Pruned)
     return found
 
 
@@ -156,17 +158,16 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any],
     assert [decision.step for decision in pruned.decisions] == list(range(len(trace.steps)))
     assert all(decision.reason for decision in pruned.decisions)
     parts = {Action.KEEP: lambda d: trace.steps[d.step].text(trace.thinking), Action.REWRITE: lambda d: d.text}
-    rest = pruned.pruned
+    rest = left = left_of(trace, pruned)
     for stays in (parts[d.action](d) for d in pruned.decisions if d.action in parts):
         assert rest.lstrip().startswith(stays.strip())
         rest = rest.lstrip()[len(stays.strip()) :]
     assert not rest.strip()
     characters = iter(trace.thinking)
-    assert any(d.text for d in pruned.decisions) or all(character in characters for character in pruned.pruned)
+    assert any(d.text for d in pruned.decisions) or all(character in characters for character in left)
     assert {d.action for d in pruned.decisions if d.text} <= {Action.REWRITE}
-    assert pruned.pruned.strip()
-    assert len(pruned.pruned) <= len(trace.thinking)
-    assert (pruned.thinking, pruned.response) == (trace.thinking, trace.response)
+    assert left.strip()
+    assert len(left) <= len(trace.thinking)
     assert pruned.method_version == METHODS[method].version
     assert bool(pruned.prompts) == bool(needs(method, config) & {"actions", "path"})
     if (
@@ -181,8 +182,8 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any],
     else:
         assert all(pruned.decisions[step].action == Action.KEEP for step in protected(trace))
     if config.has_budget:
-        left = sum(scored(trace).step_scores()[step].num_tokens for step in kept_steps(pruned))
-        if left > config.of(scored(trace).num_tokens):  # nothing stays that may go
+        tokens = sum(scored(trace).step_scores()[step].num_tokens for step in kept_steps(pruned))
+        if tokens > config.of(scored(trace).num_tokens):  # nothing stays that may go
             assert set(kept_steps(pruned)) <= set(protected(trace))
             assert pruned.shortfall
     assert run(trace, method, config) == pruned
@@ -190,11 +191,11 @@ def assert_contract(trace: SegmentedTrace, method: str, options: dict[str, Any],
         return  # it has no budget, and the teacher is asked about other steps: rewrites move the ends of sentences
     if unit == "sentence" and getattr(config, "mode", "") == "sequential":
         return  # nor has this: a second pass may find more (docs/prune.md); the scorer of this test adds up lines
-    again = segmented(pruned.pruned, trace.response, trace.problem, unit)
-    assert run(again, method, same_budget(trace, pruned, method, options)).pruned == pruned.pruned
+    again = segmented(left, trace.response, trace.problem, unit)
+    assert left_of(again, run(again, method, same_budget(trace, pruned, method, options))) == left
 
 
-def same_budget(trace: SegmentedTrace, pruned: PrunedTrace, method: str, options: dict[str, Any]) -> Any:
+def same_budget(trace: SegmentedTrace, pruned: Pruned, method: str, options: dict[str, Any]) -> Any:
     """The method's options with as many tokens as it left."""
     left = [scored(trace).step_scores()[one.step].num_tokens for one in pruned.decisions if one.action == Action.KEEP]
     config = METHODS[method].Config
@@ -250,7 +251,7 @@ def test_opinions_and_scores_of_another_trace_are_none() -> None:
     firsts = replace(given.scores, entropy="none")
     (lacking,) = prune(given._replace(scores=firsts), "step_entropy", METHODS["step_entropy"].Config())
     assert isinstance(lacking, Drop)
-    assert (lacking.reason, "needs entropies" in lacking.detail) == ("no_scores", True)
+    assert (lacking.reason, "have no entropies" in lacking.detail) == ("no_scores", True)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_opinions_and_scores_of_another_trace_are_none() -> None:
     ],
 )
 def test_first_correct(text: str, config: Config, kept: str) -> None:
-    assert run(segmented(text), "first_correct", config).pruned == kept
+    assert left_of(segmented(text), run(segmented(text), "first_correct", config)) == kept
 
 
 @pytest.mark.parametrize(
@@ -330,7 +331,7 @@ def test_conclusions(text: str, question: str, found: list[str]) -> None:
 
 def test_a_step_is_judged_by_any_of_its_last_conclusions() -> None:
     text = "Begin.\n\nSo 2 + 3 = 5, and 1 + 1 = 2, and 3 + 1 = 4.\n\nGood."
-    assert run(segmented(text), "first_correct").pruned == text.partition("Good.")[0]
+    assert left_of(segmented(text), run(segmented(text), "first_correct")) == text.partition("Good.")[0]
 
 
 @pytest.mark.parametrize(
@@ -343,7 +344,12 @@ def test_conclusions_of_hostile_text_take_linear_time(text: str) -> None:
 TEN = "\n\n".join(["First step here"] + [f"step {number} same words" for number in range(8)] + ["so it is 5 now"])
 
 
-def kept_steps(pruned: PrunedTrace) -> list[int]:
+def left_of(trace: SegmentedTrace, pruned: Pruned) -> str:
+    """What stays of the thinking."""
+    return Version(trace, pruned).proposed
+
+
+def kept_steps(pruned: Pruned) -> list[int]:
     return [one.step for one in pruned.decisions if one.action == Action.KEEP]
 
 
@@ -428,7 +434,7 @@ def with_scores(
 
 def decided(given: PruneInput, method: str, **config: Any) -> list[int]:
     (pruned,) = prune(given, method, METHODS[method].Config(**config))
-    assert isinstance(pruned, PrunedTrace)
+    assert isinstance(pruned, Pruned)
     return kept_steps(pruned)
 
 
@@ -451,7 +457,7 @@ def test_the_lexical_anchor_is_the_response() -> None:
     assert decided(given, "asap", ratio=1.0) == [0, 1, 3, 4]
     assert decided(given, "asap", ratio=1.0, anchor="none") == [0, 1, 2, 3, 4]
     (found,) = prune(given, "asap", METHODS["asap"].Config(ratio=1.0))
-    assert isinstance(found, PrunedTrace)
+    assert isinstance(found, Pruned)
     assert found.decisions[2].reason == "off the anchor's path"
     bare = with_scores(thinking, [1.0] * 5, response="The answer is 72.")
     assert decided(bare, "asap", ratio=1.0) == [0, 1, 2, 3, 4]  # states it, and solves nothing
@@ -520,19 +526,19 @@ def test_drp_does_what_the_teacher_says() -> None:
     thinking = "Begin.\n\nHm.\n\nSo we have 4 of them, I think.\n\nAdd 4 to it.\n\nThat is 9 then.\n\nso it is 5"
     rewrites = (Rewrite(2, 2, "There are 4.\n\n"), Rewrite(3, 4, "+4 is 9\n\n"))
     (pruned,) = prune(told(thinking, opinions, rewrites), "drp", METHODS["drp"].Config())
-    assert isinstance(pruned, PrunedTrace)
+    assert isinstance(pruned, Pruned)
     assert [one.action for one in pruned.decisions] == ["keep", "delete", "rewrite", "rewrite", "merge", "keep"]
     assert [one.reason for one in pruned.decisions[:2]] == ["the first step", "delete (adding)"]
-    assert pruned.pruned == "Begin.\n\nThere are 4.\n\n+4 is 9\n\nso it is 5"
+    assert left_of(segmented(thinking), pruned) == "Begin.\n\nThere are 4.\n\n+4 is 9\n\nso it is 5"
     (plain,) = prune(told(thinking, opinions, rewrites), "drp", METHODS["drp"].Config(rewrites=False))
-    assert isinstance(plain, PrunedTrace)
+    assert isinstance(plain, Pruned)
     assert kept_steps(plain) == [0, 2, 3, 4, 5]
     assert [one.reason for one in plain.decisions[2:4]] == [
         "compress (adding): kept, as rewrites are off",
         "merge (adding): kept, as rewrites are off",
     ]
     (bare,) = prune(told(thinking, opinions), "drp", METHODS["drp"].Config())
-    assert isinstance(bare, PrunedTrace)
+    assert isinstance(bare, Pruned)
     assert bare.decisions[2].reason == "compress (adding): kept, as no rewrite came"
 
 
@@ -632,8 +638,8 @@ def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None
     opinions = [Opinion("keep"), Opinion("compress"), Opinion("keep")]
     given = told("Begin.\n\nIt is 12 in all, really.\n\nso 12 - 7 is 5", opinions, (Rewrite(1, 1, "Yes.\n\n"),))
     (pruned,) = prune(given, "drp", METHODS["drp"].Config())
-    assert isinstance(pruned, PrunedTrace)
-    assert pruned.pruned == given.trace.thinking
+    assert isinstance(pruned, Pruned)
+    assert left_of(given.trace, pruned) == given.trace.thinking
     assert pruned.decisions[1].reason == "compress: kept, as the rewrite is without 12"
     unsure = [
         Opinion("keep", "", (0.0, -1.0, -1.0, -1.0)),
@@ -642,7 +648,7 @@ def test_drp_keeps_what_its_rewrite_would_lose_and_what_is_not_decided() -> None
     ]
     for margin, kept in ((0.0, [0, 2]), (0.25, [0, 1, 2]), (0.5, [0, 1, 2])):  # above keep by more than the margin
         (pruned,) = prune(told("a\n\nb\n\nso 5", unsure), "drp", METHODS["drp"].Config(min_margin_nats=margin))
-        assert isinstance(pruned, PrunedTrace)
+        assert isinstance(pruned, Pruned)
         assert kept_steps(pruned) == kept
         assert pruned.decisions[1].score == -1.25
 
@@ -655,7 +661,7 @@ def test_a_rewrite_of_a_step_that_stays_is_not_taken() -> None:
         (Rewrite(1, 1, "Hm.\n\n"), Rewrite(2, 2, "So\n\n")),
     )
     (pruned,) = prune(given, "drp", METHODS["drp"].Config(min_margin_nats=1.0))
-    assert isinstance(pruned, PrunedTrace)
+    assert isinstance(pruned, Pruned)
     assert [one.action for one in pruned.decisions] == ["keep", "rewrite", "keep", "keep"]
     joins = [replace(one, action="merge") for one in (sure, sure, unsure, sure)]
     (pruned,) = prune(
@@ -665,7 +671,7 @@ def test_a_rewrite_of_a_step_that_stays_is_not_taken() -> None:
         "drp",
         METHODS["drp"].Config(min_margin_nats=1.0),
     )
-    assert isinstance(pruned, PrunedTrace)
+    assert isinstance(pruned, Pruned)
     assert pruned.decisions[1].reason == "merge: kept, as a step to be merged with it stays"
 
 
@@ -673,8 +679,8 @@ def test_what_only_deleted_steps_use_may_go() -> None:
     opinions = [Opinion("keep"), Opinion("compress"), Opinion("delete"), Opinion("keep")]
     given = told("Begin.\n\nIt is 12 in all.\n\n12 it is.\n\nso it is 5", opinions, (Rewrite(1, 1, "Fine.\n\n"),))
     (pruned,) = prune(given, "drp", METHODS["drp"].Config())
-    assert isinstance(pruned, PrunedTrace)
-    assert pruned.pruned == "Begin.\n\nFine.\n\nso it is 5"
+    assert isinstance(pruned, Pruned)
+    assert left_of(given.trace, pruned) == "Begin.\n\nFine.\n\nso it is 5"
 
 
 def test_the_teachers_anchor_deletes_what_is_aside_and_then_the_least_surprising() -> None:
@@ -707,7 +713,7 @@ def test_iterative_asap_reads_what_is_left_again() -> None:
         return Exchange(request, replace(found, logprobs_nats=tuple(-surprisal(request.text, head) for head in heads)))
 
     pruned = played(dialogue(given, "asap", config), scorer)
-    assert isinstance(pruned, PrunedTrace)
+    assert isinstance(pruned, Pruned)
     assert kept_steps(pruned) == [0, 3, 4]
     assert decided(given, "asap", anchor="none", ratio=0.6) == [0, 2, 4]  # in one pass
     assert texts == [thinking, thinking.replace("alpha one\n\n", "")]
@@ -723,10 +729,10 @@ def test_answer_likelihood_drops_what_the_answer_does_not_need() -> None:
         value = -2 + sum(amount for word, amount in worth.items() if word in request.text)
         return Exchange(request, replace(found, logprobs_nats=(value,) * len(found.starts)))
 
-    def left(**options: Any) -> PrunedTrace:
+    def left(**options: Any) -> Pruned:
         config = METHODS["answer_likelihood"].Config(**options)
         found = played(dialogue(PruneInput(trace), "answer_likelihood", config), scorer)
-        assert isinstance(found, PrunedTrace)
+        assert isinstance(found, Pruned)
         return found
 
     assert kept_steps(left()) == [0, 1, 4]
@@ -755,10 +761,10 @@ def test_the_gain_of_a_step_is_how_much_likelier_than_ever_the_answer_is_after_i
         found = words(request.text)
         return Exchange(request, replace(found, logprobs_nats=(after[number],) * len(found.starts)))
 
-    def left(ratio: float, **more: Any) -> PrunedTrace:
+    def left(ratio: float, **more: Any) -> Pruned:
         config = METHODS["answer_likelihood"].Config(mode="gain", ratio=ratio, **more)
         found = played(dialogue(trace, "answer_likelihood", config), scorer)
-        assert isinstance(found, PrunedTrace)
+        assert isinstance(found, Pruned)
         return found
 
     assert [round(one.score, 6) for one in left(0.5).decisions] == [0.0, 0.0, 0.0, 2.5, 0.0, 0.0, 0.1]
@@ -789,7 +795,7 @@ def test_what_the_anchor_left_out_is_not_read_again() -> None:
         return answer(request)
 
     pruned = played(dialogue(given, "asap", config), scorer)
-    assert isinstance(pruned, PrunedTrace)
+    assert isinstance(pruned, Pruned)
     assert pruned.decisions[1].reason == "off the anchor's path"
     assert texts[0] == thinking.replace("alpha one\n\n", "")
     assert not any("alpha" in text for text in texts)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import REPO, collect, digests
 from transforms.core import schema
-from transforms.core.drops import drop
+from transforms.core.drops import Reason, drop
 from transforms.core.errors import InputError, UserError, mark, unmark
 from transforms.core.records import Message
 from transforms.inference.cache import Cache
@@ -32,7 +32,7 @@ from transforms.inference.requests import (
     TokenScores,
 )
 from transforms.shards.asking import EngineHandler
-from transforms.shards.mapping import AttachNotes, Batch, Job, MapShards, Mark, Shard
+from transforms.shards.mapping import AttachNotes, Batch, Job, MapShards, Shard
 from transforms.shards.progress import Progress
 from transforms.storage.folders import StageFolder
 from transforms.storage.parts import read_part
@@ -106,7 +106,7 @@ class WithNotes(beam.PTransform):
 def test_notes_end_rows_or_reach_the_job(tmp_path: Path) -> None:
     shards = source(tmp_path / "in", parts=2)
     notes = [
-        (0, (1, Mark("twice", "as before"))),
+        (0, (1, Reason("twice", "as before"))),
         (1, (0, "seen")),
         (1, (1, "seen")),
         (1, (2, "seen")),
@@ -114,7 +114,7 @@ def test_notes_end_rows_or_reach_the_job(tmp_path: Path) -> None:
     ]
 
     attached = collect(WithNotes(notes), shards)
-    assert sorted((shard.number, shard.notes) for shard in attached)[0] == (0, ((1, Mark("twice", "as before")),))
+    assert sorted((shard.number, shard.notes) for shard in attached)[0] == (0, ((1, Reason("twice", "as before")),))
 
     def keep(row: Message, note: str = "unseen") -> list[Message]:
         return [Message(note, row.content)]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import REPO, segmented, shared
+from tests.builders import segmented
+from tests.conftest import REPO, shared
 from transforms.core.records import SegmentedTrace, Trace
 from transforms.segment import Config, segment
 from transforms.steps.roles import ROLES, roles

@@ -16,7 +16,7 @@ import re
 from typing import Literal, NamedTuple
 
 from transforms.answers.extract import final_answer, stated_answer
-from transforms.core.drops import DropReason
+from transforms.core.drops import DropReason, Reason
 from transforms.text.constructs import construct_start
 
 Thinking = Literal["auto", "tags", "field", "before_answer"]
@@ -76,14 +76,7 @@ class Parts(NamedTuple):
     response: str
 
 
-class Unparsable(NamedTuple):
-    """Why a text has no parts."""
-
-    reason: DropReason
-    detail: str
-
-
-def split_thinking(raw: str, mode: Thinking = "auto", kind: str = "math", reasoning: str = "") -> Parts | Unparsable:
+def split_thinking(raw: str, mode: Thinking = "auto", kind: str = "math", reasoning: str = "") -> Parts | Reason:
     """Thinking and response of `raw`, and of `reasoning`, what a server gave beside it. `kind` is the problem's answer_kind."""
     text = _without_end(raw)
     if mode == "field" or (mode == "auto" and reasoning.strip()):
@@ -93,9 +86,9 @@ def split_thinking(raw: str, mode: Thinking = "auto", kind: str = "math", reason
     marks = _marks(text)
     if mode == "tags" or (mode == "auto" and marks):
         parts = _by_tags(text, marks or MARKS[0])
-        if mode == "auto" and isinstance(parts, Unparsable) and parts.reason == DropReason.EMPTY_TEXT:
+        if mode == "auto" and isinstance(parts, Reason) and parts.reason == DropReason.EMPTY_TEXT:
             unmarked = _before_answer(text.partition((marks or MARKS[0]).closing)[2], kind)  # its thinking was off
-            return parts if isinstance(unmarked, Unparsable) else unmarked
+            return parts if isinstance(unmarked, Reason) else unmarked
         return parts
     return _before_answer(text, kind)
 
@@ -111,37 +104,37 @@ def _marks(text: str) -> Marks | None:
     return min(found)[2] if found else None
 
 
-def _by_tags(text: str, marks: Marks) -> Parts | Unparsable:
+def _by_tags(text: str, marks: Marks) -> Parts | Reason:
     thinking, close, response = text.partition(marks.closing)
     if not close:
-        return Unparsable(DropReason.NO_FINAL_ANSWER, f"no {marks.closing.strip()}: the thinking never ended")
+        return Reason(DropReason.NO_FINAL_ANSWER, f"no {marks.closing.strip()}: the thinking never ended")
     before, opened, inside = thinking.partition(marks.opening)
     if marks.words and before.strip():
         opened, inside = "", thinking
     if opened and before.strip():
-        return Unparsable(DropReason.BROKEN_TAGS, f"text before {marks.opening}: {before.strip()[:120]}")
+        return Reason(DropReason.BROKEN_TAGS, f"text before {marks.opening}: {before.strip()[:120]}")
     return _checked(inside if opened else thinking, _unwrapped(response), marks)
 
 
-def _by_field(text: str, reasoning: str) -> Parts | Unparsable:
+def _by_field(text: str, reasoning: str) -> Parts | Reason:
     if not reasoning.strip():
-        return Unparsable(DropReason.EMPTY_TEXT, "the server gave no reasoning beside the text")
+        return Reason(DropReason.EMPTY_TEXT, "the server gave no reasoning beside the text")
     return _checked(reasoning, _unwrapped(text))
 
 
-def _by_channels(text: str) -> Parts | Unparsable:
+def _by_channels(text: str) -> Parts | Reason:
     messages = [(found["channel"], found["text"]) for found in _HARMONY.finditer(text)]
     answers = [text for channel, text in messages if channel == "final"]
     if not answers:
-        return Unparsable(DropReason.NO_FINAL_ANSWER, "no message in the channel final: the thinking never ended")
+        return Reason(DropReason.NO_FINAL_ANSWER, "no message in the channel final: the thinking never ended")
     thinking = [text.strip() for channel, text in messages if channel == "analysis"]
     return _checked("\n\n".join(thinking), answers[-1])
 
 
-def _before_answer(raw: str, kind: str) -> Parts | Unparsable:
+def _before_answer(raw: str, kind: str) -> Parts | Reason:
     answer = stated_answer(raw, kind) if kind == "code" else final_answer(raw)
     if answer is None or answer.rule == "whole":
-        return Unparsable(DropReason.NO_FINAL_ANSWER, f"no final-answer statement; the text ends: {raw.strip()[-120:]}")
+        return Reason(DropReason.NO_FINAL_ANSWER, f"no final-answer statement; the text ends: {raw.strip()[-120:]}")
     start = construct_start(raw, answer.start)
     if not raw[:start].strip():  # all in one line: the last sentence is the statement
         ends = [found.end() for found in _SENTENCE_END.finditer(raw, 0, answer.start)]
@@ -167,14 +160,14 @@ def _unwrapped(response: str) -> str:
     return text
 
 
-def _checked(thinking: str, response: str, marks: Marks = MARKS[0]) -> Parts | Unparsable:
+def _checked(thinking: str, response: str, marks: Marks = MARKS[0]) -> Parts | Reason:
     """Both parts, unless one is empty, or holds marks that would cut it again when it is read."""
     parts = Parts(thinking.strip(), response.strip())
     forbidden = [*MARKS[0][:2], *([] if marks.words else marks[:2])]
     if any(mark in text for mark in forbidden for text in parts):
-        return Unparsable(DropReason.BROKEN_TAGS, "thinking tags inside the thinking or the response")
+        return Reason(DropReason.BROKEN_TAGS, "thinking tags inside the thinking or the response")
     if not parts.thinking:
-        return Unparsable(DropReason.EMPTY_TEXT, "no reasoning before the answer")
+        return Reason(DropReason.EMPTY_TEXT, "no reasoning before the answer")
     if not parts.response:
-        return Unparsable(DropReason.NO_FINAL_ANSWER, "nothing after the thinking")
+        return Reason(DropReason.NO_FINAL_ANSWER, "nothing after the thinking")
     return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class DropReason(StrEnum):
@@ -33,10 +34,19 @@ class DropReason(StrEnum):
     NO_ANNOTATIONS = "no_annotations"
     INCORRECT = "incorrect"
     UNDECIDED = "undecided"  # the verifier, or the re-check, could not tell
-    NOT_CHOSEN = "not_chosen"  # another version or trace of the same problem was chosen
+    LONGER_VERSION = "longer_version"  # another method made the trace as short or shorter
+    NOT_CHOSEN = "not_chosen"  # another trace of the problem comes first, or the method is not asked for
     DUPLICATE_TRACE = "duplicate_trace"
     NEAR_DUPLICATE_TRACE = "near_duplicate_trace"
     FALSE_ARITHMETIC = "false_arithmetic"  # an equation of the version is false
+
+
+class Reason(NamedTuple):
+    """Why a row does not go on; `detail` is for people. `method` is whose version the row is, where it is one."""
+
+    reason: DropReason
+    detail: str
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,12 @@ class Drop:
     stage: str
     reason: str
     detail: str
+    method: str = ""
 
 
-def drop(id: str, stage: str, reason: str, detail: str = "") -> Drop:
+def drop(id: str, stage: str, reason: str, detail: str = "", method: str = "") -> Drop:
     """A drop whose detail is cut to 300 characters and holds no half surrogate pairs."""
-    return Drop(*map(whole_pairs, (id[:300], stage, str(reason), detail[:300])))
+    return Drop(*map(whole_pairs, (id[:300], stage, str(reason), detail[:300], method)))
 
 
 def whole_pairs(text: str) -> str:

@@ -1,11 +1,11 @@
 """The records that flow between stages. All are frozen; units are in the names.
 
 A record is a row of a Parquet part; `transforms.core.schema` derives its Arrow schema from the fields here.
-Each later record carries what later stages need of the earlier ones, so that no stage joins whole
-texts: a part of `traces/` and the part of `steps/` of the same number hold the same traces.
+From the steps on, a record says what its stage found out, and no more: the parts of one number hold the same traces, and are
+joined by id (`transforms.shards.joins`).
 
     Problem → Trace → Verdict
-                    → SegmentedTrace → TraceScores, Annotations → PrunedTrace → RecheckedTrace → KeptTrace → Example
+                    → SegmentedTrace → TraceScores, Annotations → Pruned → Rechecked → Kept → Example
 """
 
 from __future__ import annotations
@@ -19,6 +19,16 @@ from typing import Any
 def row_id(row: Any) -> str:
     """The id of a record, or of the first of joined records."""
     return row[0].id if isinstance(row, tuple) and not hasattr(row, "id") else row.id
+
+
+def trace_id(problem_id: str, sample: int | str) -> str:
+    """The id of a problem's trace: "sums-3", 1 → "sums-3/1"."""
+    return f"{problem_id}/{sample}"
+
+
+def problem_of(trace_id: str) -> str:
+    """The id of a trace's problem: "sums-3/1" → "sums-3"."""
+    return trace_id.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -281,43 +291,36 @@ class Arithmetic:
 
 
 @dataclass(frozen=True)
-class PrunedTrace:
-    """A trace with one decision per step; `pruned` is what stays (`transforms.steps.joining`).
+class Pruned:
+    """What a method made of a trace: one decision a step. `transforms.steps.versions` joins it with the steps.
 
     `shortfall` says why a budget was not met, or is "". `prompts` is the checksum of the prompts behind the annotations that
     the method read, or "".
     """
 
     id: str
-    problem: Problem
-    model: str
-    prompt: str
     method: str
-    thinking: str
-    response: str
-    answer: str
-    steps: tuple[Step, ...]
+    method_version: str
     decisions: tuple[Decision, ...]
-    pruned: str
-    shortfall: str
-    method_version: str = ""
+    shortfall: str = ""
     prompts: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecheckedTrace(PrunedTrace):
-    """A pruned trace, verified again. `status` is passed | mended | rolled_back | gave_up | original_fails.
+class Rechecked:
+    """What the re-check found of a pruned trace. `status` is passed | mended | rolled_back | gave_up | original_fails.
 
-    `final` is the thinking that goes on: the pruned one with the steps in `given_back` as they were, of which those in `mended` came
+    The thinking that goes on is the pruned one with the steps in `given_back` as they were, of which those in `mended` came
     back as others use what they say. `dangling` is what the pruned one used without having said it, `arithmetic` of the final one
     and the response. Log-likelihoods are of
     the final answer, in nats per token of the answer; NaN without an answer. Those of the answer are after the original
     (`before`), after what the method proposed (`pruned`), and after no thinking at all (`without`). Those of the support
-    are after the original, the proposed and the `final` thinking, all without the sentences that only state the answer. `supported` is false
+    are after the original, the proposed and the final thinking, all without the sentences that only state the answer. `supported` is false
     where the original makes the answer no more likely than no thinking does. `num_checks` versions were checked.
     """
 
-    final: str
+    id: str
+    method: str
     status: str
     reason: str
     outcome: str
@@ -333,7 +336,7 @@ class RecheckedTrace(PrunedTrace):
     support_pruned_nats_per_token: float
     support_after_nats_per_token: float
     supported: bool
-    completion_rate: float  # of those drawn after `final`; NaN where none was
+    completion_rate: float  # of those drawn after the final thinking; NaN where none was
     num_tokens_before: int
     num_tokens_pruned: int
     num_tokens_after: int
@@ -341,20 +344,11 @@ class RecheckedTrace(PrunedTrace):
 
 
 @dataclass(frozen=True)
-class KeptTrace:
-    """The version of a trace that training will see."""
+class Kept:
+    """The choice of a trace, and of the method whose version training will see."""
 
     id: str
-    problem: Problem
-    model: str
-    prompt: str
     method: str
-    status: str
-    original: str
-    thinking: str
-    response: str
-    num_tokens_before: int
-    num_tokens_after: int
     num_correct: int  # traces of the problem; of its samples, this is its pass rate (`transforms.selection.difficulty`)
     num_samples: int
     reference: str  # as in Verdict

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from collections.abc import Callable
 
+from transforms.core.records import Example, Kept
 from transforms.formats import messages
+from transforms.steps.versions import Version
 
-FORMATS: dict[str, ModuleType] = {"messages": messages}
+Render = Callable[[Version, Kept, str, int], Example]  # the version, its choice, the prompt, and the data set's round
+FORMATS: dict[str, Render] = {"messages": messages.render}

@@ -9,12 +9,14 @@ stands before `</think>` (DeepSeek-R1's) need the text rendered beforehand.
 
 from __future__ import annotations
 
-from transforms.core.records import Example, KeptTrace, Message
+from transforms.core.records import Example, Kept, Message
+from transforms.steps.versions import Version
 
 
-def render(trace: KeptTrace, prompt: str, round: int) -> Example:
-    """The training example of one kept trace, as the answer to `prompt`; `round` is that of the data set."""
-    answer = f"<think>\n{trace.thinking.strip()}\n</think>\n\n{trace.response}"
+def render(version: Version, kept: Kept, prompt: str, round: int) -> Example:
+    """The training example of a version that was kept, as the answer to `prompt`; `round` is that of the data set."""
+    trace, found = version.trace, version.result
+    answer = f"<think>\n{version.final.strip()}\n</think>\n\n{trace.response}"
     return Example(
         id=trace.id,
         problem_id=trace.problem.id,
@@ -22,12 +24,12 @@ def render(trace: KeptTrace, prompt: str, round: int) -> Example:
         source=trace.problem.source,
         family=trace.problem.family,
         model=trace.model,
-        method=trace.method,
-        num_thinking_tokens=trace.num_tokens_after,
-        num_thinking_tokens_original=trace.num_tokens_before,
-        num_correct=trace.num_correct,
-        num_samples=trace.num_samples,
-        reference=trace.reference,
-        agreement=trace.agreement,
+        method=version.method,
+        num_thinking_tokens=found.num_tokens_after,
+        num_thinking_tokens_original=found.num_tokens_before,
+        num_correct=kept.num_correct,
+        num_samples=kept.num_samples,
+        reference=kept.reference,
+        agreement=kept.agreement,
         round=round,
     )

@@ -167,10 +167,10 @@ class Failure:
     message: str
 
 
-def failed(id: str, stage: str, failure: Failure) -> Drop:
+def failed(id: str, stage: str, failure: Failure, method: str = "") -> Drop:
     """The drop of a row whose request failed."""
     reason = DropReason.TOO_LONG if failure.kind == "too_long" else DropReason.REQUEST_FAILED
-    return drop(id, stage, reason, failure.message)
+    return drop(id, stage, reason, failure.message, method)
 
 
 def too_long(num_prompt_tokens: int, max_tokens: int, max_model_len: int) -> Failure | None:

@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from transforms.core.drops import Drop, DropReason
+from transforms.core.records import problem_of
 
 FAILED = (
     DropReason.TRUNCATED,
@@ -31,7 +32,7 @@ def failed_samples(drops: Iterable[Drop]) -> Iterator[str]:
     """The problem's id for each of the teacher's drops that says something about the problem. A trace's id ends in /sample."""
     for drop in drops:
         if drop.reason in FAILED:
-            yield drop.id.rpartition("/")[0]
+            yield problem_of(drop.id)
 
 
 def band_of(num_correct: int, num_samples: int, bands: Sequence[float]) -> int:

@@ -1,10 +1,8 @@
 """Which versions of which traces stay: what is decided in one problem, and then over all of them.
 
-    Version("p/0", method=1, num_tokens=48, outcome="correct", …) → Decision(…, Chosen(num_correct=5, num_samples=8))
-    Version("p/1", method=1, num_tokens=50, outcome="correct", …)
-        → Decision(…, Rejected("near_duplicate_trace", "first_correct: 0.95 similar to p/0"))
-
-Every reason begins with the method's name, since the versions of a trace share its id.
+Candidate("p/0", method=1, num_tokens=48, outcome="correct", …) → Decision(…, Chosen(num_correct=5, num_samples=8))
+Candidate("p/1", method=1, num_tokens=50, outcome="correct", …)
+    → Decision(…, Reason("near_duplicate_trace", "0.95 similar to p/0", "first_correct"))
 """
 
 from __future__ import annotations
@@ -18,13 +16,11 @@ from pydantic import Field, field_validator, model_validator
 
 from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
-from transforms.core.drops import DropReason
+from transforms.core.drops import DropReason, Reason
 from transforms.core.records import Arithmetic, Outcome
 from transforms.core.seeding import unit_interval
 from transforms.selection.difficulty import band_name, band_of, quotas
 from transforms.selection.sketches import similarity
-
-BEATEN = "made it as short or shorter"
 
 
 class Config(BaseConfig):
@@ -70,7 +66,7 @@ class Rule(NamedTuple):
     seed: int
 
 
-class Version(NamedTuple):
+class Candidate(NamedTuple):
     """One method's version of one trace, in numbers. `row` counts over the shard's parts in their order.
 
     `arithmetic` is that of thinking and response. `text` is a checksum of what training would see and `sketch` stands for its words; b"" where nobody asks.
@@ -96,18 +92,11 @@ class Chosen(NamedTuple):
     num_samples: int
 
 
-class Rejected(NamedTuple):
-    """A version goes, for this reason."""
-
-    reason: str
-    detail: str
-
-
 class Decision(NamedTuple):
     """What becomes of a version."""
 
-    version: Version
-    outcome: Chosen | Rejected
+    version: Candidate
+    outcome: Chosen | Reason
 
 
 class Place(NamedTuple):
@@ -120,7 +109,7 @@ class Place(NamedTuple):
 # In one problem.
 
 
-def choose(versions: Iterable[Version], num_correct: int, num_samples: int, rule: Rule) -> Iterator[Decision]:
+def choose(versions: Iterable[Candidate], num_correct: int, num_samples: int, rule: Rule) -> Iterator[Decision]:
     """A decision for each version of one problem's traces.
 
     Args:
@@ -129,16 +118,16 @@ def choose(versions: Iterable[Version], num_correct: int, num_samples: int, rule
         num_samples: all its samples, see `transforms.selection.difficulty`.
         rule: what to choose by.
     """
-    fit: dict[str, Version] = {}
+    fit: dict[str, Candidate] = {}
     for version in sorted(versions, key=lambda v: (v.num_tokens, v.method)):
         no = unfit(version, rule)
         if no is None and (better := fit.get(version.trace_id)):
-            no = Rejected(DropReason.NOT_CHOSEN, f"{rule.methods[better.method]} {BEATEN}")
+            no = Reason(DropReason.LONGER_VERSION, f"{rule.methods[better.method]} made it as short or shorter")
         if no is None:
             fit[version.trace_id] = version
         else:
             yield _rejected(version, no, rule)
-    kept: list[Version] = []
+    kept: list[Candidate] = []
     for version in sorted(fit.values(), key=partial(_order, rule=rule)):
         no = repeats(version, kept, rule.config.max_similarity) or _beyond(len(kept), rule.config)
         if no is None:
@@ -148,21 +137,21 @@ def choose(versions: Iterable[Version], num_correct: int, num_samples: int, rule
             yield _rejected(version, no, rule)
 
 
-def unfit(version: Version, rule: Rule) -> Rejected | None:
+def unfit(version: Candidate, rule: Rule) -> Reason | None:
     """Why a version cannot stay, whatever the others are."""
     if version.outcome == Outcome.INCORRECT:
-        return Rejected(DropReason.INCORRECT, "the answer is incorrect")
+        return Reason(DropReason.INCORRECT, "the answer is incorrect")
     if version.outcome != Outcome.CORRECT:
-        return Rejected(DropReason.UNDECIDED, "the verifier could not tell whether the answer is correct")
+        return Reason(DropReason.UNDECIDED, "the verifier could not tell whether the answer is correct")
     if version.status == "original_fails":
-        return Rejected(DropReason.UNDECIDED, "the re-check could not verify the original as training would see it")
+        return Reason(DropReason.UNDECIDED, "the re-check could not verify the original as training would see it")
     config, method = rule.config, rule.methods[version.method]
     if false := _false(version.arithmetic, config):
-        return Rejected(DropReason.FALSE_ARITHMETIC, false)
+        return Reason(DropReason.FALSE_ARITHMETIC, false)
     if config.method not in ("portfolio", method):
-        return Rejected(DropReason.NOT_CHOSEN, f"filter.method is {config.method}")
+        return Reason(DropReason.NOT_CHOSEN, f"filter.method is {config.method}")
     if config.method == "portfolio" and method in config.portfolio_without:
-        return Rejected(DropReason.NOT_CHOSEN, "it is one of filter.portfolio_without")
+        return Reason(DropReason.NOT_CHOSEN, "it is one of filter.portfolio_without")
     return None
 
 
@@ -176,20 +165,20 @@ def _false(arithmetic: Arithmetic, config: Config) -> str:
     return "it computes something wrong, and corrects it" if is_strict and arithmetic.num_corrected else ""
 
 
-def repeats(version: Version, kept: Sequence[Version], max_similarity: float | None) -> Rejected | None:
+def repeats(version: Candidate, kept: Sequence[Candidate], max_similarity: float | None) -> Reason | None:
     """Which kept version has the same text, or else is the first that is alike."""
     for other in kept:
         if version.text == other.text:
-            return Rejected(DropReason.DUPLICATE_TRACE, f"the same text as {other.trace_id}")
+            return Reason(DropReason.DUPLICATE_TRACE, f"the same text as {other.trace_id}")
     if max_similarity is None:
         return None
     for other in kept:
         if (alike := similarity(version.sketch, other.sketch)) >= max_similarity:
-            return Rejected(DropReason.NEAR_DUPLICATE_TRACE, f"{alike:.2f} similar to {other.trace_id}")
+            return Reason(DropReason.NEAR_DUPLICATE_TRACE, f"{alike:.2f} similar to {other.trace_id}")
     return None
 
 
-def _order(version: Version, rule: Rule) -> tuple[float, float, str]:
+def _order(version: Candidate, rule: Rule) -> tuple[float, float, str]:
     """Lower comes first."""
     if rule.config.choose == "random":
         return 0, unit_interval(rule.seed, "choose", version.trace_id), version.trace_id
@@ -199,15 +188,15 @@ def _order(version: Version, rule: Rule) -> tuple[float, float, str]:
     return unknown, 0 if unknown else -version.mean_logprob_nats, version.trace_id
 
 
-def _beyond(num_kept: int, config: Config) -> Rejected | None:
+def _beyond(num_kept: int, config: Config) -> Reason | None:
     if num_kept < config.max_per_problem:
         return None
     first = f"filter.max_per_problem = {config.max_per_problem} other of the problem come first ({config.choose})"
-    return Rejected(DropReason.NOT_CHOSEN, first)
+    return Reason(DropReason.NOT_CHOSEN, first)
 
 
-def _rejected(version: Version, no: Rejected, rule: Rule) -> Decision:
-    return Decision(version, no._replace(detail=f"{rule.methods[version.method]}: {no.detail}"))
+def _rejected(version: Candidate, no: Reason, rule: Rule) -> Decision:
+    return Decision(version, no._replace(method=rule.methods[version.method]))
 
 
 # Over all problems.
@@ -218,7 +207,7 @@ def band(chosen: Chosen, config: Config) -> int:
     return 0 if config.balance == "none" else band_of(chosen.num_correct, chosen.num_samples, config.bands)
 
 
-def place(version: Version, seed: int) -> Place:
+def place(version: Candidate, seed: int) -> Place:
     """Where the version's trace stands in its band."""
     return Place(unit_interval(seed, "balance", version.trace_id), version.trace_id)
 
@@ -238,11 +227,11 @@ def last_places(first: Mapping[int, Sequence[Place]], config: Config) -> dict[in
 def within(decision: Decision, last: Mapping[int, Place], rule: Rule) -> Decision:
     """The decision; but what was chosen is rejected if it stands behind the last place of its band."""
     version, chosen = decision
-    if isinstance(chosen, Rejected):
+    if isinstance(chosen, Reason):
         return decision
     number = band(chosen, rule.config)
     if number in last and place(version, rule.seed) <= last[number]:
         return decision
     which = f" of pass rate {band_name(number, rule.config.bands)}" if rule.config.balance == "difficulty" else ""
     beyond = f"the examples{which} are beyond filter.num_examples = {rule.config.num_examples}"
-    return _rejected(version, Rejected(DropReason.NOT_CHOSEN, beyond), rule)
+    return _rejected(version, Reason(DropReason.NOT_CHOSEN, beyond), rule)

@@ -17,28 +17,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import apache_beam as beam
 
 from transforms.core import schema
-from transforms.core.drops import Drop, drop
+from transforms.core.drops import Drop, Reason, drop
 from transforms.core.errors import UserError, mark
 from transforms.core.records import row_id
 from transforms.inference.requests import Exchange, Request
 from transforms.storage.folders import Receipt, StageFolder
-from transforms.storage.parts import read_part
 
 if TYPE_CHECKING:
     from apache_beam.ml.inference.base import ModelHandler
 
 
-class Mark(NamedTuple):
-    """A row ends here, for this reason."""
-
-    reason: str
-    detail: str
-
-
 class Shard(NamedTuple):
     """A piece of a stage's input. `source` is what the job's `read` needs: usually paths of parts.
 
-    `notes` are (row, note) pairs: a `Mark` ends the row, anything else is a second argument to the job's `map`.
+    `notes` are (row, note) pairs: a `Reason` ends the row, anything else is a second argument to the job's `map`.
     """
 
     number: int
@@ -82,20 +74,6 @@ class Job:
     split: Callable[[Any], str] | None = None
 
 
-def read_parts(*records: type, shard: Shard) -> Iterator[tuple[Any, ...]]:
-    """Rows of the shard's first part, joined by id with the rows of its other parts (None where one has no such id).
-
-    The parts of a shard have the same number in their folders, so what belongs together is in them.
-    """
-    first: Iterator[Any] = read_part(records[0], shard.source[0])
-    others: list[dict[str, Any]] = []
-    for record, path in zip(records[1:], shard.source[1:], strict=True):
-        rows: Iterator[Any] = read_part(record, path)
-        others.append({row.id: row for row in rows})
-    for row in first:
-        yield (row, *(other.get(row.id) for other in others))
-
-
 def map_rows(job: Job, folder: StageFolder, shard: Shard, exchanges: list[list[Exchange]] | None = None) -> Receipt:
     """Runs the job over one shard and writes its part."""
     kept: dict[str, list[Any]] = {split: [] for split in job.splits}
@@ -125,13 +103,13 @@ def outcomes(job: Job, shard: Shard, exchanges: list[list[Exchange]] | None = No
         note, expected = notes.get(number), 1
         if isinstance(row, Drop):
             found = [row]
-        elif isinstance(note, Mark):
-            found = [drop(row_id(row), job.stage, note.reason, note.detail)]
+        elif isinstance(note, Reason):
+            found = [drop(row_id(row), job.stage, *note)]
         elif exchanges is not None:
             found = list(job.map(row, exchanges[number]))
         else:
             found = list(job.map(row) if note is None else job.map(row, note))
-        if job.num_outcomes and not isinstance(row, Drop) and not isinstance(note, Mark):
+        if job.num_outcomes and not isinstance(row, Drop) and not isinstance(note, Reason):
             expected = job.num_outcomes(row, exchanges[number] if exchanges is not None else [])
         assert len(found) == expected, f"{job.stage}: {len(found)} outcomes for a row, not {expected}"
         yield found

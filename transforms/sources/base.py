@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms.core.config import Config as BaseConfig
-from transforms.core.drops import Drop, DropReason, drop
+from transforms.core.drops import Drop, DropReason, Reason, drop
 from transforms.core.errors import InputError
 
 MAX_ROWS = 100_000_000
@@ -76,12 +76,12 @@ class Table(Rows):
         """The columns that must be there, by role."""
         return {role: column for role, column in self.fields.model_dump().items() if column is not None}
 
-    def row(self, row: int, values: Mapping[str, Any]) -> Raw | Unreadable:
+    def row(self, row: int, values: Mapping[str, Any]) -> Raw | Reason:
         """A row of the table, or why it is none; numbers as `as_text` writes them."""
         columns = self.columns()
         for column in columns.values():
             if column not in values:
-                return Unreadable(DropReason.MISSING_FIELD, f"no field {column!r}")
+                return Reason(DropReason.MISSING_FIELD, f"no field {column!r}")
         return Raw(row, **{"answer": None} | {role: values[column] for role, column in columns.items()})
 
 
@@ -156,13 +156,6 @@ class Planned(NamedTuple):
     identity: dict[str, Any]
 
 
-class Unreadable(NamedTuple):
-    """Why a row cannot be used."""
-
-    reason: DropReason
-    detail: str
-
-
 class Raw(NamedTuple):
     """A row as its source has it: the value of each role of `Fields` that the source names."""
 
@@ -219,10 +212,10 @@ def unreadable(piece: Slice, row: int, reason: DropReason, detail: str) -> Drop:
 def from_columns(piece: Slice, row: int, values: dict[str, Any]) -> Any:
     """A row of a table as its source reads it (`Raw`, or a `TraceRow`), or a drop, by its own id where it has one."""
     found = piece.source.row(row, values)
-    if not isinstance(found, Unreadable):
+    if not isinstance(found, Reason):
         return found
     own = as_text(values.get(piece.source.fields.id or ""))
-    return drop(own, "ingest", *found) if own else unreadable(piece, row, *found)
+    return drop(own or row_name(piece, row), "ingest", *found)
 
 
 def as_text(value: Any) -> str | None:

@@ -20,9 +20,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms.core.config import Config as BaseConfig
-from transforms.core.drops import DropReason, whole_pairs
+from transforms.core.drops import DropReason, Reason, whole_pairs
 from transforms.inference.requests import finish_reason
-from transforms.sources.base import HubDataset, JsonlFile, ParquetFile, Raw, Rows, Unreadable, as_text
+from transforms.sources.base import HubDataset, JsonlFile, ParquetFile, Raw, Rows, as_text
 
 NOTHING = ("", "n/a", "None", "null")  # what data sets write where there is nothing
 _ROLES = {"user": "user", "human": "user", "prompt": "user", "assistant": "assistant", "gpt": "assistant", "model": "assistant"}  # fmt: skip
@@ -164,7 +164,7 @@ class TraceTable(Rows):
         named = {role: path.split(".")[0] for role, path in self.fields.model_dump().items() if path is not None}
         return {role: column for role, column in named.items() if self.layout is None or role not in _RECORDED}
 
-    def row(self, row: int, values: Mapping[str, Any]) -> TraceRow | Unreadable:
+    def row(self, row: int, values: Mapping[str, Any]) -> TraceRow | Reason:
         """A row of the file, or why it has no trace."""
         return _row(self, row, values)
 
@@ -204,19 +204,19 @@ class TraceRow(NamedTuple):
     traces: tuple[RecordedTrace, ...]
 
 
-def _row(source: TraceTable, number: int, values: Mapping[str, Any]) -> TraceRow | Unreadable:
+def _row(source: TraceTable, number: int, values: Mapping[str, Any]) -> TraceRow | Reason:
     fields = source.fields
     found = {role: _at(values, path) for role, path in fields.model_dump().items() if path is not None}
     asked, answered, beside = _last_turns(found.get("messages"))
     if fields.messages is not None and fields.text is None and fields.response is None and answered is None:
         detail = f"{fields.messages!r} is no list of turns with one of the assistant"
-        return Unreadable(DropReason.MISSING_FIELD, detail)
+        return Reason(DropReason.MISSING_FIELD, detail)
     texts = _list(found["text"]) if fields.text else _list(found["response"]) if fields.response else [answered]
     thinking = _list(found["thinking"]) if fields.thinking else [beside]
     if any(text is not None and not isinstance(text, str) for text in [*texts, *thinking]):
-        return Unreadable(DropReason.WRONG_TYPE, "a trace is no text")
+        return Reason(DropReason.WRONG_TYPE, "a trace is no text")
     if fields.thinking is not None and len(thinking) != len(texts):
-        return Unreadable(DropReason.WRONG_TYPE, f"{len(thinking)} times thinking for {len(texts)} responses")
+        return Reason(DropReason.WRONG_TYPE, f"{len(thinking)} times thinking for {len(texts)} responses")
     traces = tuple(
         RecordedTrace(
             text=_something(text),
@@ -231,7 +231,7 @@ def _row(source: TraceTable, number: int, values: Mapping[str, Any]) -> TraceRow
         for index, text in enumerate(texts)
     )
     if not any(trace.text or trace.reasoning for trace in traces):
-        return Unreadable(DropReason.MISSING_FIELD, "the row has no trace")
+        return Reason(DropReason.MISSING_FIELD, "the row has no trace")
     roles = ("answer", "id", "options", "tests", "entry_point", "prefix", "setup")
     question = found["question"] if fields.question else asked
     raw = Raw(number, question, **{"answer": None} | {role: found.get(role) for role in roles if role in found})

@@ -251,8 +251,13 @@ def lineage(given: dict[str, StageFolder]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     first: dict[str, str] = {}  # the folder that says so
+    contents = {name: folder.content() for name, folder in given.items()}
     for name, folder in given.items():
-        for ancestor, content in (folder.finished_manifest()["inputs"] | {name: folder.content()}).items():
+        for ancestor, content in (folder.finished_manifest()["inputs"] | {name: contents[name]}).items():
+            if contents.get(ancestor, content) != content:
+                raise InputError(
+                    f"{folder.path} was made from an earlier {given[ancestor].path}: run `{folder.made_by}` again, or `dvc repro`"
+                )
             if ancestor != "sources" and found.setdefault(ancestor, content) != content:
                 raise InputError(
                     f"{folder.path} and {first[ancestor]} belong to different runs of {ancestor}: run the stages in between again, or `dvc repro`"
