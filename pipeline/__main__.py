@@ -190,6 +190,39 @@ def show(
     print_trace(loaded, Paths(data, loaded.base.round), trace, method)
 
 
+def _complete_stage(incomplete: str) -> list[str]:
+    from pipeline.commands.export import RECORDS
+
+    return [name for name in RECORDS if name.startswith(incomplete)]
+
+
+@app.command(help="Write what a stage found out with all that it belongs to, texts included, for other tools.")
+def export(
+    stage: Annotated[
+        str, typer.Argument(help="The stage, such as recheck.", metavar="STAGE", autocompletion=_complete_stage)
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="A new file: .parquet, .jsonl, .jsonl.gz or .jsonl.zst; or - for the terminal.", metavar="FILE"
+        ),
+    ],
+    methods: Methods = None,
+    params: ParamsFile = "params.yaml",
+    override: Override = None,
+    data: Data = "data",
+) -> None:
+    """A row a trace, or a version of one."""
+    from pipeline.commands.export import export as write
+    from pipeline.params import load
+    from pipeline.paths import Paths
+
+    loaded = load(params, override)
+    for method in methods or []:
+        _check_method(method)
+    write(loaded, Paths(data, loaded.base.round), stage, methods or [], target)
+
+
 answers = typer.Typer(help="Look after the answers of models in data/cache.", no_args_is_help=True)
 app.add_typer(answers, name="cache")
 OfModel = Annotated[str, typer.Option("--model", help="Only this model's, as params name it.", metavar="NAME")]

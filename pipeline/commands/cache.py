@@ -5,24 +5,21 @@ The functions return what the commands print, and change nothing unless `prune` 
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import IO
 
-import pyarrow as pa
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from pipeline.commands.writing import text_writer
 from pipeline.paths import Paths
 from transforms.core.errors import ConfigError, InputError
 from transforms.inference import cache
@@ -159,7 +156,7 @@ def export(paths: Paths, target: str, model: str) -> int:
     if not storage.is_local(target) or storage.exists(target):
         raise ConfigError(f"{target} exists, or is not on this disk: name another file")
     number, unfinished = 0, f"{target}.unfinished"
-    with nullcontext(sys.stdout) if target == "-" else _writer(unfinished, target) as file:
+    with nullcontext(sys.stdout) if target == "-" else text_writer(unfinished, target) as file:
         for entry in _entries(paths):
             if isinstance(entry, Damaged) or isinstance(entry.response, Failure):
                 continue
@@ -172,24 +169,6 @@ def export(paths: Paths, target: str, model: str) -> int:
         os.replace(unfinished, target)
     print(f"{number:,} answers in {target}", file=sys.stderr)
     return number
-
-
-@contextmanager
-def _writer(path: str, target: str) -> Iterator[IO[str]]:
-    """The file at `path`, compressed as the name of `target` says. Raises StorageError, also while it is written."""
-    try:
-        if target.endswith(".zst"):
-            with io.TextIOWrapper(pa.CompressedOutputStream(path, "zstd"), encoding="utf-8") as file:
-                yield file
-        else:
-            with (
-                gzip.open(path, "wt", encoding="utf-8")
-                if target.endswith(".gz")
-                else open(path, "w", encoding="utf-8") as file
-            ):
-                yield file
-    except OSError as error:
-        raise storage.storage_error(path, error) from error
 
 
 def _entries(paths: Paths) -> Iterator[Entry | Damaged]:

@@ -25,7 +25,7 @@ from pipeline.report.summary import PAGE, summary
 from pipeline.stages.base import versions_of
 from transforms.core.records import Verdict
 from transforms.storage import files as storage
-from transforms.storage.folders import MANIFEST, lineage
+from transforms.storage.folders import FORMAT, MANIFEST, lineage
 from transforms.storage.parts import read_rows
 
 METRICS, TOKENS = "metrics.json", "tokens.csv"
@@ -45,7 +45,7 @@ def write(params: Params, paths: Paths) -> dict[str, Any]:
     refuse_stale(given, inputs, paths)
     verdicts = list(read_rows(Verdict, paths.folder("verdicts").part_paths()))
     metrics = measure(params, paths, verdicts)
-    manifest = {**depends_on("report", params), "inputs": inputs}
+    manifest = {**depends_on("report", params), "format": FORMAT, "inputs": inputs}
     files = {
         METRICS: _as_json(metrics),
         TOKENS: tokens_csv(params, paths, correct_traces(verdicts)),

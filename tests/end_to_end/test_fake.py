@@ -9,6 +9,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.commands.export import export
 from pipeline.params import Params, load
 from pipeline.paths import Paths
 from pipeline.report.page import page
@@ -165,6 +166,36 @@ def test_model_text_is_escaped_on_the_page() -> None:
     assert "<img" not in text
     assert "<b>x" not in text
     assert '"><i>' not in text
+
+
+@pytest.mark.parametrize(
+    ("stage", "has"),
+    [
+        ("ingest", {"question"}), ("generate", {"raw"}), ("verify", {"raw", "outcome"}), ("segment", {"steps", "answer"}),
+        ("score", {"thinking", "answer_loglik_nats"}), ("annotate", {"thinking", "opinions"}),
+        ("prune", {"thinking", "decisions", "proposed"}), ("recheck", {"decisions", "status", "final"}),
+        ("filter", {"final", "num_correct", "method"}),
+    ],
+)  # fmt: skip
+def test_the_rows_of_a_stage_can_be_looked_at_with_other_tools(
+    run: tuple[Params, Paths], tmp_path: Path, stage: str, has: set[str]
+) -> None:
+    params, paths = run
+    for ending in (".parquet", ".jsonl", ".jsonl.zst"):
+        number = export(params, paths, stage, [], str(tmp_path / f"rows{ending}"))
+    table = pq.read_table(tmp_path / "rows.parquet")
+    assert number == table.num_rows > 0
+    assert has <= set(table.column_names)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == table["id"].to_pylist()
+    if stage == "filter":
+        examples = list(read_rows(Example, StageFolder(paths.stage("shards", "messages")).part_paths()))
+        said = {example.id: example.messages[1].content for example in examples}
+        assert {row["id"]: f"<think>\n{row['final'].strip()}\n</think>\n\n{row['response']}" for row in rows} == said
+    if stage == "recheck":
+        one = tmp_path / "one.jsonl"
+        assert export(params, paths, stage, ["asap"], str(one)) * len(params.prune.methods) == number
+        assert {json.loads(line)["method"] for line in one.read_text().splitlines()} == {"asap"}
 
 
 @pytest.mark.slow

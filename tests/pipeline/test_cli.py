@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -59,6 +60,15 @@ Run = Callable[..., Any]
         (("ingest", "--params", "/no/such/file"), 1, "cannot read /no/such/file"),
         (("generate",), 1, "problems is not finished: run `python -m pipeline ingest` first, or `dvc repro`"),
         (("report",), 1, "is not finished"),
+        (
+            ("export", "emit", "x.jsonl"),
+            2,
+            "allowed: ingest, generate, verify, segment, score, annotate, prune, recheck, filter; shards/",
+        ),
+        (("export", "recheck", "x.csv"), 2, "x.csv: must end in .parquet, .jsonl, "),
+        (("export", "recheck", "params.yaml"), 2, "must end in"),
+        (("export", "recheck", "x.jsonl"), 1, "segment` first"),
+        (("export", "verify", "x.jsonl", "--method", "asap"), 2, "--method: the rows of verify are of no method"),
         (
             ("recheck", "--method", "asap", "--set", "prune.methods=[asap]"),
             1,
@@ -316,6 +326,31 @@ def test_status_and_a_run_agree_on_changed_code(
     run_stage("ingest", Context(params, paths))
     assert "ingest: running again, as code changed" in capsys.readouterr().err
     assert status_rows(params, paths)[0][1] == "done"
+
+
+def test_what_an_older_version_wrote_is_made_again(
+    fake_params: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, params = Paths(str(tmp_path / "data")), load(str(fake_params))
+    for stage in ("ingest", "generate", "verify"):
+        run_stage(stage, Context(params, paths))
+    for name in ("traces", "verdicts"):
+        path = Path(paths.stage(name), "manifest.json")
+        manifest = json.loads(path.read_text())
+        del manifest["format"]
+        path.write_text(json.dumps(manifest))
+    states = {row[0]: row[1] for row in status_rows(params, paths)}
+    assert states["generate"] == states["verify"] == "stale: another version of the package wrote it"
+    with pytest.raises(
+        InputError, match=r"traces was written by another version .*: run `python -m pipeline generate`"
+    ):
+        run_stage("verify", Context(params, paths))
+    capsys.readouterr()
+    for stage in ("generate", "verify"):
+        run_stage(stage, Context(params, paths))
+    assert "running again, as another version of the package wrote it" in capsys.readouterr().err
+    states = {row[0]: row[1] for row in status_rows(params, paths)}
+    assert states["generate"] == states["verify"] == "done"
 
 
 def test_options_go_to_beam(pipeline: Run) -> None:

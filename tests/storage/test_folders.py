@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,17 @@ print(threads() - before)
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "0\n"
+
+
+def test_a_folder_of_another_version_says_how_to_make_it_again(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path), "python -m pipeline prune --method asap")
+    folder.begin(ABOUT)
+    write(folder, 0)
+    folder.finish(ABOUT, 1)
+    older = json.loads((tmp_path / "manifest.json").read_text())
+    del older["format"]
+    (tmp_path / "manifest.json").write_text(json.dumps(older))
+    with pytest.raises(
+        InputError, match=r"another version of this package: run `python -m pipeline prune --method asap`"
+    ):
+        folder.part_paths()

@@ -28,7 +28,12 @@ def arrow_schema(record: Any) -> pa.Schema:
 
 def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
     """The rows, all of type `record`, as a table. Shape: len(rows) × fields of the record."""
-    return pa.Table.from_pylist([_plain(row) for row in rows], schema=arrow_schema(record))
+    return pa.Table.from_pylist([to_plain(row) for row in rows], schema=arrow_schema(record))
+
+
+def to_plain(row: Any) -> dict[str, Any]:
+    """The fields of a record as Arrow takes them: records as dicts, tuples as lists."""
+    return {field.name: _plain(getattr(row, field.name)) for field in fields(row)}
 
 
 def from_plain(record: type[Record], values: dict[str, Any]) -> Record:
@@ -53,7 +58,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return to_plain(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value

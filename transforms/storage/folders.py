@@ -28,6 +28,7 @@ from transforms.core.hashing import canonical_json, fingerprint
 from transforms.storage import files as storage
 from transforms.storage.parts import open_parquet, part_name, to_parquet
 
+FORMAT = 2  # counted up when rows or manifest are stored otherwise than before; 1 had none
 MANIFEST = "manifest.json"
 DROPS = "drops.parquet"
 WORK = "_work"
@@ -72,12 +73,17 @@ class StageFolder:
         """The manifest.
 
         Raises:
-            InputError: the stage that writes this folder has not finished.
+            InputError: the stage that writes this folder has not finished, or was one of another version.
         """
         manifest = self.manifest()
+        command = f"`{self.made_by}`" if self.made_by else "the stage that writes it"
         if manifest is None:
-            command = f"`{self.made_by}`" if self.made_by else "the stage that writes it"
             raise InputError(f"{self.path} is not finished: run {command} first, or `dvc repro`")
+        if manifest.get("format") != FORMAT:
+            raise InputError(
+                f"{self.path} was written by another version of this package: run {command} again, or `dvc repro`; "
+                "no model is asked again for what is in the cache"
+            )
         return manifest
 
     def is_begun(self) -> bool:
@@ -177,6 +183,7 @@ class StageFolder:
         storage.write_bytes(storage.join(self.path, DROPS), dropped)
         manifest = {
             **about,
+            "format": FORMAT,
             "rows": {
                 "read": read,
                 "outcomes": outcomes,
