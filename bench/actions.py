@@ -25,7 +25,7 @@ from bench.methods import Asker
 from transforms.annotate import QUESTIONS, Config, degenerate, dialogue
 from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
-from transforms.core.records import Annotations, Problem, SegmentedTrace
+from transforms.core.records import Annotations, Problem, SegmentedTrace, asked
 from transforms.inference.dialogue import conversation
 from transforms.inference.models import Model, TransformersModel, VllmModel
 from transforms.inference.requests import Completion, GenerateRequest
@@ -48,7 +48,7 @@ def labelled() -> list[tuple[SegmentedTrace, list[str]]]:
         parts = split_thinking(row["response"])
         assert isinstance(parts, Parts)
         steps = split_steps(parts.thinking)
-        problem = Problem(trace_id, file, file, row["question"], row["reference_answer"], "math", "")
+        problem = Problem(trace_id, file, file, asked(row["question"]), row["reference_answer"], "math", "")
         answer = final_answer(parts.response, problem)
         trace = SegmentedTrace(trace_id, problem, "", row["question"], parts.thinking, parts.response, answer, steps)
         found.append((trace, [labels[step.start, step.end] for step in steps]))

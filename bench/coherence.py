@@ -43,7 +43,7 @@ from transforms.answers.thinking import Parts, split_thinking
 from transforms.coherence.arithmetic import Judged, Verdict, arithmetic, judged
 from transforms.coherence.expressions import read
 from transforms.coherence.flow import Flow
-from transforms.core.records import Edge, Problem, Pruned, StepScore, TraceScores
+from transforms.core.records import Edge, Problem, Pruned, StepScore, TraceScores, asked
 from transforms.inference.models import TransformersModel
 from transforms.prune import prune
 from transforms.pruning import METHODS
@@ -192,7 +192,7 @@ def unsupported(cases: Sequence[Case], model: str, cache_folder: str) -> list[bo
     def ask(case: Case) -> list[Any]:
         answer = _answer(case)
         kept = "".join(text for step, text in enumerate(case.steps) if step != case.removed)
-        problem = Problem("", "", "", case.question, answer, "math", "")
+        problem = Problem("", "", "", asked(case.question), answer, "math", "")
         whole = "".join(case.steps)
         versions = [without_statements(text, answer, problem, whole) for text in (whole, kept)]
         return [answer_request(case.question, text, answer, "math") for text in (*versions, "")] if answer else []
@@ -208,7 +208,7 @@ def unsupported(cases: Sequence[Case], model: str, cache_folder: str) -> list[bo
 
 
 def _answer(case: Case) -> str:
-    return final_answer(case.answer, Problem("", "", "", case.question, "", "math", ""))
+    return final_answer(case.answer, Problem("", "", "", asked(case.question), "", "math", ""))
 
 
 def random_removals(seed: int = 17) -> tuple[dict[str, Any], list[tuple[Text, int, list[Edge]]]]:

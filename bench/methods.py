@@ -36,7 +36,7 @@ from scipy.stats import binomtest
 from transforms import annotate, recheck
 from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
-from transforms.core.records import Outcome, Problem, Pruned, Rechecked, SegmentedTrace, TraceScores
+from transforms.core.records import Outcome, Problem, Pruned, Rechecked, SegmentedTrace, TraceScores, asked
 from transforms.inference import weights as models
 from transforms.inference.cache import Cache
 from transforms.inference.dialogue import conversation
@@ -141,7 +141,7 @@ def real_traces(gsm8k: int, maths: int, unit: Any = "paragraph") -> Iterator[Seg
         for row in rows:
             parts = split_thinking(row["response"])
             problem = Problem(
-                row["problem_id"], file, file.split("_")[0], row["question"], row["reference_answer"], "math", ""
+                row["problem_id"], file, file.split("_")[0], asked(row["question"]), row["reference_answer"], "math", ""
             )
             if not isinstance(parts, Parts) or len(parts.thinking) > MAX_CHARS or found == count:
                 continue

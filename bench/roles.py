@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
-from transforms.core.records import Problem
+from transforms.core.records import Problem, asked
 from transforms.steps.roles import ROLES, roles
 from transforms.steps.splitting import split_steps
 
@@ -59,7 +59,7 @@ def _steps(file: str, id: str, unit: Any) -> dict[tuple[int, int], tuple[str, st
     assert isinstance(parts, Parts)
     steps = split_steps(parts.thinking, unit)
     texts = [step.text(parts.thinking) for step in steps]
-    problem = Problem(id, "", "", row["question"], row["reference_answer"], _kind(file), "")
+    problem = Problem(id, "", "", asked(row["question"]), row["reference_answer"], _kind(file), "")
     found = roles(texts, row["question"], final_answer(parts.response, problem))
     return {(step.start, step.end): pair for step, pair in zip(steps, zip(texts, found, strict=True), strict=True)}
 

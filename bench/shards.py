@@ -16,7 +16,7 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from transforms.core import schema
-from transforms.core.records import Problem, SegmentedTrace, Trace
+from transforms.core.records import Problem, SegmentedTrace, Trace, asked
 from transforms.segment import Config, segment
 from transforms.shards.mapping import Job, MapShards, Shard, map_rows
 from transforms.storage.folders import StageFolder
@@ -36,7 +36,7 @@ def traces(part: int) -> list[Trace]:
     thinking = PARAGRAPH * (8500 // len(PARAGRAPH))
     made = []
     for row in range(ROWS):
-        problem = Problem(f"p-{part}-{row}", "bench", "bench", "q", "42", "math", "")
+        problem = Problem(f"p-{part}-{row}", "bench", "bench", asked("q"), "42", "math", "")
         made.append(
             Trace(f"{problem.id}/0", problem, 0, "m", "q", "", f"{row} {thinking}", "It is 42.", "stop", 9, 2000)
         )

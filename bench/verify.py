@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms.answers.extract import plain
-from transforms.core.records import Outcome, Problem
+from transforms.core.records import Outcome, Problem, asked
 from transforms.judging import Config, judge_responses, judge_within
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -95,7 +95,7 @@ def response(row: dict[str, Any]) -> str:
 
 def problem(answer: str, kind: str = "math") -> Problem:
     """A problem with this reference."""
-    return Problem("p", "bench", "bench", "?", answer, kind, "")
+    return Problem("p", "bench", "bench", asked("?"), answer, kind, "")
 
 
 def read(name: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from transforms.answers.final import final_answer
-from transforms.core.records import Arithmetic, Decision, Problem, Pruned, Rechecked, SegmentedTrace
+from transforms.core.records import Arithmetic, Decision, Problem, Pruned, Rechecked, SegmentedTrace, asked
 from transforms.steps.splitting import split_steps
 from transforms.steps.versions import Version
 
@@ -15,7 +15,7 @@ from transforms.steps.versions import Version
 def problem(answer: str = "5", kind: str = "math", question: str = "What is 2 + 3?", **more: Any) -> Problem:
     """A problem; `math` unless said otherwise."""
     values = {"id": "p-0", "source": "test", "family": "test", "entry": ""} | more
-    return Problem(question=question, answer=answer, answer_kind=kind, **values)
+    return Problem(turns=asked(question), answer=answer, answer_kind=kind, **values)
 
 
 def segmented(

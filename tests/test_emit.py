@@ -33,6 +33,10 @@ def test_examples_say_where_they_come_from() -> None:
     (example,) = emit(kept(), "messages", 3)
     assert (example.num_correct, example.num_samples) == (1, 2)
     assert (example.reference, example.round) == ("vote", 3)
+    version, choice = kept()
+    licensed = changed(version, problem=problem(license="cc-by-4.0"))
+    (example,) = emit((licensed, choice), "messages", 3)
+    assert example.license == "cc-by-4.0"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.conftest import FAKE_PARAMS, collect, shared
 from transforms import sources
 from transforms.core.drops import Drop
 from transforms.core.errors import ConfigError, InputError, unmark
-from transforms.core.records import CodeTests, Problem
+from transforms.core.records import CodeTests, Message, Problem
 from transforms.ingest import Config, MarkRepeats, pack, read_problems
 from transforms.prompts import with_instruction
 from transforms.shards.mapping import Job, outcomes
@@ -57,6 +58,20 @@ def ingest(source: dict[str, Any], shard_rows: int = 3, **config: Any) -> list[P
             raise unmark(str(error)) or error from error
     job = Job("ingest", Problem, partial(read_problems, config=settings), lambda problem: [problem])
     return [row for shard in shards for rows in outcomes(job, shard) for row in rows]
+
+
+def test_a_question_is_one_turn_and_a_problem_has_the_licence_of_its_source(tmp_path: Path) -> None:
+    path = tmp_path / "sums.jsonl"
+    jsonl(path, ROWS)
+    plain, licensed = (ingest({"kind": "jsonl", "path": str(path)} | more)[0] for more in ({}, {"license": "mit"}))
+    generated = ingest({"kind": "reasoning_gym", "dataset": "chain_sum", "size": 1})[0]
+    assert isinstance(plain, Problem)
+    assert isinstance(licensed, Problem)
+    assert isinstance(generated, Problem)
+    assert (plain.license, licensed.license, generated.license) == ("", "mit", "apache-2.0")
+    assert plain.turns == (Message("user", ROWS[0]["question"]),)
+    several = replace(plain, turns=(Message("user", "a"), Message("assistant", "b"), Message("user", "c")))
+    assert several.question == "a\n\nc"
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", "folder"])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.builders import segmented
 from tests.conftest import SHARED_DATA, shared, token_scores
 from transforms.core.drops import Drop, DropReason
-from transforms.core.records import Problem, SegmentedTrace, Step, Trace
+from transforms.core.records import Problem, SegmentedTrace, Step, Trace, asked
 from transforms.inference.requests import TokenScores
 from transforms.segment import Config, segment
 from transforms.steps.roles import roles
@@ -331,7 +331,7 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 def test_a_trace_without_thinking_is_a_drop() -> None:
     given = segmented("a\n\nb")
-    blank = Trace("t", Problem("p", "s", "f", "q", "a", "math", ""), 0, "m", "q", " x", " \n", "x", "stop", 1, 1)
+    blank = Trace("t", Problem("p", "s", "f", asked("q"), "a", "math", ""), 0, "m", "q", " x", " \n", "x", "stop", 1, 1)
     (drop,) = segment(blank, Config())
     assert isinstance(drop, Drop)
     assert drop.reason == DropReason.EMPTY_TEXT
@@ -340,7 +340,7 @@ def test_a_trace_without_thinking_is_a_drop() -> None:
 
 @pytest.mark.parametrize("roles", [True, False])
 def test_the_answer_that_the_response_states_is_stored_with_the_steps(roles: bool) -> None:
-    problem = Problem("p", "s", "f", "q", "12", "math", "")
+    problem = Problem("p", "s", "f", asked("q"), "12", "math", "")
     trace = Trace("t", problem, 0, "m", "q", "", "3 × 4.", "It is \\boxed{12}.", "stop", 1, 1)
     (found,) = segment(trace, Config(roles=roles))
     assert isinstance(found, SegmentedTrace)

@@ -87,7 +87,7 @@ def _ballots(shard: Shard) -> Iterator[tuple[str, tuple[Problem, vote.Ballot]]]:
             ballot = vote.Ballot(
                 trace.id, answer, trace.mean_logprob_nats_per_token, text, shard.number, row, bool(trace.origin)
             )
-            slim = replace(trace.problem, question="", entry="", tests=CodeTests())
+            slim = replace(trace.problem, turns=(), entry="", tests=CodeTests())
             yield trace.problem.id, (slim, ballot)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.answers.statements import has_answer, masked, only_states, sentences, without_statements
-from transforms.core.records import Problem
+from transforms.core.records import Problem, asked
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_what_the_question_has_written_out_is_no_derivation() -> None:
 
 
 def test_the_reference_counts_where_the_answer_is_written_otherwise() -> None:
-    problem = Problem("p", "s", "f", "When does it start?", "2", "math", "")
+    problem = Problem("p", "s", "f", asked("When does it start?"), "2", "math", "")
     text = "So 2 hours is 120 minutes.\nSo at 2:00 pm.\n"
     assert without_statements(text, "2:00 pm", problem, text) == "So 2 hours is 120 minutes.\n"
     other = "4 - 2 is it.\nSo it is 2.\n"
@@ -353,7 +353,7 @@ def test_sentences_are_the_text(text: str) -> None:
 
 
 def test_all_versions_of_a_thinking_are_masked_by_one_answer() -> None:
-    problem = Problem("p", "s", "f", "When does it start?", "2", "math", "")
+    problem = Problem("p", "s", "f", asked("When does it start?"), "2", "math", "")
     whole = "2 hours before 4 o'clock.\nSo it is 2.\nSo at 2:00 pm it starts.\n"
     version = whole[: whole.index("So at")]
     assert without_statements(version, "2:00 pm", problem, whole) == version

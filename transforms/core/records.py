@@ -32,6 +32,14 @@ def problem_of(trace_id: str) -> str:
 
 
 @dataclass(frozen=True)
+class Message:
+    """One turn of a chat, as in OpenAI's API."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
 class CodeTests:
     """How code is judged. All empty where the answer is no code.
 
@@ -51,23 +59,35 @@ class CodeTests:
 
 @dataclass(frozen=True)
 class Problem:
-    """A question with its reference answer; `answer` is "" where there is none.
+    """What is asked, turn by turn, with its reference answer; `answer` is "" where there is none. A single question is one turn.
 
     `answer_kind` says how answers are compared: reasoning_gym | math | choice | text | code.
     `accepted` are other answers that are right too. `options` are the texts of a choice, A first.
-    `entry` is the reasoning-gym entry as JSON that its own scorer wants, else empty.
+    `entry` is the reasoning-gym entry as JSON that its own scorer wants, else empty. `license` is that of its source, as an SPDX
+    identifier, or "" where none is known.
     """
 
     id: str
     source: str
     family: str
-    question: str
+    turns: tuple[Message, ...]
     answer: str
     answer_kind: str
     entry: str
     accepted: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     tests: CodeTests = CodeTests()
+    license: str = ""
+
+    @property
+    def question(self) -> str:
+        """What the user says, turn after turn."""
+        return "\n\n".join(turn.content for turn in self.turns if turn.role == "user")
+
+
+def asked(question: str) -> tuple[Message, ...]:
+    """A single question as turns."""
+    return (Message("user", question),)
 
 
 @dataclass(frozen=True)
@@ -356,14 +376,6 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Message:
-    """One turn of a chat, as in OpenAI's API."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True)
 class Example:
     """A training example: `messages` for the trainer, the rest to trace it back."""
 
@@ -371,6 +383,7 @@ class Example:
     problem_id: str
     messages: tuple[Message, ...]
     source: str
+    license: str  # of the source, or "" where none is known
     family: str
     model: str
     method: str

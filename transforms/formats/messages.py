@@ -22,6 +22,7 @@ def render(version: Version, kept: Kept, prompt: str, round: int) -> Example:
         problem_id=trace.problem.id,
         messages=(Message("user", prompt), Message("assistant", answer)),
         source=trace.problem.source,
+        license=trace.problem.license,
         family=trace.problem.family,
         model=trace.model,
         method=version.method,

@@ -41,7 +41,8 @@ class Fields(BaseConfig):
 class Rows(BaseConfig):
     """What sources of rows have in common, be they problems or traces. `limit`: only this many rows, from the first.
 
-    `answer_after`: keep what follows its last occurrence in the reference, as GSM8K's ####.
+    `answer_after`: keep what follows its last occurrence in the reference, as GSM8K's ####. `license`: of the source, as an SPDX
+    identifier such as cc-by-4.0; it goes with each example.
     """
 
     name: str | None = Field(None, min_length=1, max_length=100)
@@ -49,6 +50,7 @@ class Rows(BaseConfig):
     fields: Any
     answer_kind: Literal["math", "choice", "text", "code"] = "math"
     answer_after: str | None = Field(None, min_length=1)
+    license: str = Field("", max_length=100)
 
     @model_validator(mode="after")
     def _kind_has_its_columns(self) -> Rows:
@@ -93,6 +95,7 @@ class ReasoningGym(BaseConfig):
     size: int = Field(ge=1, le=MAX_ROWS)
     seed: int | None = None
     config: dict[str, JsonValue] = {}
+    license: str = Field("apache-2.0", max_length=100)  # reasoning-gym's own
     name: str | None = Field(None, min_length=1, max_length=100)
 
 

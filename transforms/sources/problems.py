@@ -14,7 +14,7 @@ from transforms.answers.extract import final_answer
 from transforms.answers.options import LETTERS, option_letter
 from transforms.core.drops import Drop, DropReason, drop
 from transforms.core.hashing import canonical_json
-from transforms.core.records import CodeTests, Problem
+from transforms.core.records import CodeTests, Problem, asked
 from transforms.sources import Raw, Slice, TraceRow
 from transforms.sources.traces import TraceTable
 
@@ -49,13 +49,14 @@ def to_problem(piece: Slice, row: Raw | TraceRow | Drop, max_question_chars: int
             id=name,
             source=piece.name,
             family=source.dataset if generated else piece.name,
-            question=_question(raw.question, max_question_chars),
+            turns=asked(_question(raw.question, max_question_chars)),
             answer=answer,
             answer_kind=kind,
             entry=raw.entry,
             accepted=tuple(accepted),
             options=options,
             tests=_tests(raw) if kind == "code" else CodeTests(),
+            license=source.license,
         )
         canonical_json(asdict(problem)).encode("utf-8")
     except _UnusableError as error:
