@@ -17,18 +17,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.methods import Asker
+from bench.methods import Asked
 from transforms.annotate import QUESTIONS, Config, degenerate, dialogue
 from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.records import Annotations, Problem, SegmentedTrace, asked
-from transforms.inference.dialogue import conversation
+from transforms.inference.dialogue import Respond, play
 from transforms.inference.models import Model, TransformersModel, VllmModel
-from transforms.inference.requests import Completion, GenerateRequest
+from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest
 from transforms.steps.splitting import split_steps
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -72,6 +71,20 @@ def compared(labels: Sequence[str], said: Sequence[str]) -> dict[str, Any]:
     return {"four": agreement(labels, said, ACTIONS), "delete_or_not": agreement(*two, ("delete", "stay"))}
 
 
+class FirstRound:
+    """Answers the first round; what follows from it, the rewrites, counts as not answered."""
+
+    def __init__(self, respond: Respond):
+        self._respond = respond
+        self.answers: list[list[Exchange]] = []
+
+    def __call__(self, asked: list[Sequence[Any]]) -> list[list[Exchange]]:
+        if self.answers:
+            return [[Exchange(request, Failure("not_json", "not asked")) for request in row] for row in asked]
+        self.answers = self._respond(asked)
+        return self.answers
+
+
 def main() -> None:
     """Prints the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -86,16 +99,14 @@ def main() -> None:
         if options.opinions == "structured"
         else TransformersModel(engine="transformers", model=options.model, max_model_len=8192)
     )
-    talk = conversation(
-        "bench", partial(dialogue, config=Config(opinions=options.opinions), model="", wanted=("actions",))
-    )
+    config = Config(opinions=options.opinions)
+    respond = FirstRound(Asked(model, options.cache).responder("actions", len(traces)))
     started = time.monotonic()
-    exchanges = Asker(model, options.cache).ask("actions", traces, talk["ask"])  # without the rewrites
+    found = play([dialogue(trace, config, "", ("actions",)) for trace in traces], respond)
     seconds = time.monotonic() - started
-    opinions = [
-        opinion for trace, answers in zip(traces, exchanges, strict=True) for opinion in _opinions(talk, trace, answers)
-    ]
-    answers = [one for row in exchanges for one in row if isinstance(one.request, GenerateRequest)]
+    assert all(isinstance(one, Annotations) for one in found), found
+    opinions = [opinion for one in found for opinion in one.opinions]
+    answers = [one for row in respond.answers for one in row if isinstance(one.request, GenerateRequest)]
     said = [opinion.action for opinion in opinions]
     print(
         json.dumps(
@@ -109,18 +120,6 @@ def main() -> None:
             }
         )
     )  # fmt: skip
-
-
-def _opinions(talk: dict[str, Any], trace: SegmentedTrace, exchanges: list[Any]) -> Any:
-    """Without asking for the rewrites: they are taken as not answered."""
-    from transforms.inference.requests import Exchange, Failure
-
-    (further,) = talk["again"]([trace], [exchanges])
-    (found,) = talk["map"](
-        trace, exchanges + [Exchange(request, Failure("not_json", "not asked")) for request in further]
-    )
-    assert isinstance(found, Annotations)
-    return found.opinions
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from bench.methods import Asker, real_traces
+from bench.methods import Asked, real_traces
 from transforms.answers.final import final_answer
 from transforms.answers.likelihood import answer_request, likelihood
 from transforms.answers.statements import without_statements
@@ -187,7 +187,7 @@ def is_leap(missed: Iterable[Edge]) -> bool:
 
 def unsupported(cases: Sequence[Case], model: str, cache_folder: str) -> list[bool]:
     """Whether the likelihood of the answer, statements masked, falls below what the re-check wants of a version."""
-    scorer = Asker(TransformersModel(engine="transformers", model=model, max_model_len=16_384), cache_folder)
+    scorer = Asked(TransformersModel(engine="transformers", model=model, max_model_len=16_384), cache_folder)
 
     def ask(case: Case) -> list[Any]:
         answer = _answer(case)

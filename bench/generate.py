@@ -1,4 +1,4 @@
-"""Generation through the pipeline's handler (cache and progress included) beside vLLM's own `LLM.chat`, on the same requests.
+"""Generation through the pipeline's own asker (cache and progress included) beside vLLM's own `LLM.chat`, on the same requests.
 
 Prints one JSON line. One loaded model for both, greedy, so that both make the same tokens; in the order ours, chat, chat, ours.
 `python bench/generate.py FOLDER [REQUESTS]`: FOLDER is a model's; without it, data/models/qwen2.5-coder-0.5b-instruct,
@@ -19,8 +19,7 @@ from transforms.core.records import Message
 from transforms.inference.cache import Cache
 from transforms.inference.models import VllmModel
 from transforms.inference.requests import Completion, GenerateRequest, Sampling
-from transforms.shards.asking import EngineHandler, LazyEngine
-from transforms.shards.mapping import Batch, Shard
+from transforms.shards.asking import Asker, LazyEngine
 
 MAX_TOKENS = 96
 
@@ -33,14 +32,14 @@ def questions(count: int) -> list[str]:
     ]
 
 
-def ours(handler_model: VllmModel, engine: LazyEngine, asked: list[GenerateRequest]) -> tuple[int, float]:
+def ours(model: VllmModel, engine: LazyEngine, asked: list[GenerateRequest]) -> tuple[int, float]:
     """(tokens, seconds) of the handler with an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
-        handler = EngineHandler(handler_model, "", Cache(folder, {}), "bench", len(asked))
+        asker = Asker(model, "", Cache(folder, {}), "bench", len(asked))
         started = time.perf_counter()
-        (answers,) = handler.run_inference([Batch(Shard(0, None), [], [[request] for request in asked])], engine)
+        answers = asker.ask([[request] for request in asked], engine)
         seconds = time.perf_counter() - started
-    responses = [exchange.response for row in answers.exchanges for exchange in row]
+    responses = [response for row in answers for response in row]
     assert all(isinstance(response, Completion) for response in responses)
     return sum(response.num_tokens for response in responses), seconds  # type: ignore[union-attr]
 

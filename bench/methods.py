@@ -26,20 +26,20 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from scipy.stats import binomtest
 
-from transforms import annotate, recheck
+from transforms import annotate, recheck, score
 from transforms.answers.final import final_answer
 from transforms.answers.thinking import Parts, split_thinking
 from transforms.core.records import Outcome, Problem, Pruned, Rechecked, SegmentedTrace, TraceScores, asked
 from transforms.inference import weights as models
 from transforms.inference.cache import Cache
-from transforms.inference.dialogue import conversation
+from transforms.inference.dialogue import Dialogue, play
 from transforms.inference.models import Model, TransformersModel, VllmModel
 from transforms.inference.requests import Completion, Exchange, GenerateRequest, Request, Sampling
 from transforms.judging import Config as Judging
@@ -48,11 +48,7 @@ from transforms.prune import dialogue, prune
 from transforms.pruning import METHODS, needs
 from transforms.pruning.given import PruneInput
 from transforms.recheck import derivation
-from transforms.score import Config as ScoreConfig
-from transforms.score import requests as score_requests
-from transforms.score import score
-from transforms.shards.asking import EngineHandler
-from transforms.shards.mapping import Batch, Shard
+from transforms.shards.asking import Asker, LazyEngine, Responder
 from transforms.steps.joining import staying
 from transforms.steps.splitting import split_steps
 from transforms.steps.versions import Version
@@ -108,28 +104,33 @@ def ways(names: Sequence[str], ratios: Sequence[float]) -> Iterator[Way]:
             yield Way(name, method, options)
 
 
-class Asker:
+class Asked:
     """A model whose answers are kept."""
 
     def __init__(self, model: Model, cache: str):
         self._model, self._cache = model, cache
 
     @cached_property
-    def engine(self) -> Any:
-        """The loaded model."""
-        return self._handler("load", 1).load_model()
+    def engine(self) -> LazyEngine:
+        """The model, loaded when it is first asked."""
+        return LazyEngine(self._model, self._model.model)
 
-    def _handler(self, label: str, rows: int, again: Any = None) -> EngineHandler:
+    def play(self, label: str, dialogues: Sequence[Dialogue[Any]]) -> list[Any]:
+        """What each dialogue returns."""
+        return play(dialogues, self.responder(label, len(dialogues)))
+
+    def responder(self, label: str, rows: int) -> Responder:
+        """What answers dialogues."""
         cache = Cache(self._cache, models.identity(self._model, self._model.model, scores=True))
-        return EngineHandler(self._model, self._model.model, cache, label, rows, 1, again)
+        return Responder(Asker(self._model, self._model.model, cache, label, rows), self.engine)
 
-    def ask(
-        self, label: str, rows: Sequence[Any], ask: Callable[[Any], Sequence[Request]], again: Any = None
-    ) -> list[list[Exchange]]:
+    def ask(self, label: str, rows: Sequence[Any], ask: Callable[[Any], Sequence[Request]]) -> list[list[Exchange]]:
         """What comes back for each row."""
-        batch = Batch(Shard(0, ()), list(rows), [ask(row) for row in rows])
-        (answers,) = self._handler(label, len(rows), again).run_inference([batch], self.engine)
-        return answers.exchanges
+
+        def once(row: Any) -> Dialogue[list[Exchange]]:
+            return (yield ask(row))
+
+        return self.play(label, [once(row) for row in rows])
 
 
 def real_traces(gsm8k: int, maths: int, unit: Any = "paragraph") -> Iterator[SegmentedTrace]:
@@ -171,37 +172,29 @@ def own_traces(data: str, count: int, unit: Any = None) -> Iterator[SegmentedTra
         yield replace(trace, steps=split_steps(trace.thinking, unit)) if unit else trace
 
 
-def scored(traces: Sequence[SegmentedTrace], scorer: Asker) -> list[PruneInput]:
+def scored(traces: Sequence[SegmentedTrace], scorer: Asked) -> list[PruneInput]:
     """The traces with their scores."""
-    config, found = ScoreConfig(), []
-    exchanges = scorer.ask("scores", traces, partial(score_requests, config=config))
-    for trace, answers in zip(traces, exchanges, strict=True):
-        (scores,) = score(trace, answers, config, "scorer")
-        assert isinstance(scores, TraceScores), scores
-        found.append(PruneInput(trace, scores))
-    return found
+    found = scorer.play("scores", [score.dialogue(trace, score.Config(), "scorer") for trace in traces])
+    assert all(isinstance(one, TraceScores) for one in found), found
+    return list(map(PruneInput, traces, found))
 
 
-def annotated(given: Sequence[PruneInput], way: Way, teacher: Asker | None) -> list[PruneInput]:
+def annotated(given: Sequence[PruneInput], way: Way, teacher: Asked | None) -> list[PruneInput]:
     """The traces with the opinions that this way reads."""
     wanted = tuple(needs(way.method, METHODS[way.method].Config(**way.options)) & {"actions", "path", "rewrites"})
     if not wanted:
         return list(given)
     assert teacher, f"{way.name} needs the teacher's opinions"
-    talk = conversation("annotate", partial(annotate.dialogue, config=annotate.Config(), model="", wanted=wanted))
-    traces = [one.trace for one in given]
-    exchanges = teacher.ask(f"annotate {way.name}", traces, talk["ask"], talk["again"])
-    found = [talk["map"](trace, answers)[0] for trace, answers in zip(traces, exchanges, strict=True)]
+    talks = [annotate.dialogue(one.trace, annotate.Config(), "", wanted) for one in given]
+    found = teacher.play(f"annotate {way.name}", talks)
     return [one._replace(annotations=opinion) for one, opinion in zip(given, found, strict=True)]
 
 
-def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker, teacher: Asker | None = None) -> list[Version]:
+def pruned(given: Sequence[PruneInput], way: Way, scorer: Asked, teacher: Asked | None = None) -> list[Version]:
     """The traces, pruned in one way."""
     config, given = METHODS[way.method].Config(**way.options), annotated(given, way, teacher)
     if "scorer" in needs(way.method, config):
-        talk = conversation("bench", partial(dialogue, method=way.method, config=config))
-        exchanges = scorer.ask(f"prune {way.name}", given, talk["ask"], talk["again"])
-        found = [talk["map"](one, answers)[0] for one, answers in zip(given, exchanges, strict=True)]
+        found = scorer.play(f"prune {way.name}", [dialogue(one, way.method, config) for one in given])
     else:
         found = [outcome for one in given for outcome in prune(one, way.method, config)]
     assert all(isinstance(one, Pruned) for one in found), found
@@ -209,14 +202,12 @@ def pruned(given: Sequence[PruneInput], way: Way, scorer: Asker, teacher: Asker 
 
 
 def rechecked(
-    versions: Sequence[Version], scorer: Asker, label: str, roll_back: bool, coherence: bool = True
+    versions: Sequence[Version], scorer: Asked, label: str, roll_back: bool, coherence: bool = True
 ) -> list[Version]:
     """All that the re-check says of the versions; without `roll_back` any support will do."""
     max_loss = {} if roll_back else {"max_loss_nats_per_token": 1e6}
     config = recheck.Config(coherence=coherence, **max_loss)
-    talk = conversation("bench", partial(recheck.dialogue, config=config, judging=JUDGING))
-    exchanges = scorer.ask(label, versions, talk["ask"], talk["again"])
-    found = [talk["map"](version, answers)[0] for version, answers in zip(versions, exchanges, strict=True)]
+    found = scorer.play(label, [recheck.dialogue(version, config, JUDGING) for version in versions])
     assert all(isinstance(one, Rechecked) for one in found), found
     return [replace(version, rechecked=one) for version, one in zip(versions, found, strict=True)]
 
@@ -277,7 +268,7 @@ def mean(values: Sequence[float]) -> float | None:
 
 
 def measure(
-    given: Sequence[PruneInput], way: Way, scorer: Asker, reader: Asker | None, roll_back: bool
+    given: Sequence[PruneInput], way: Way, scorer: Asked, reader: Asked | None, roll_back: bool
 ) -> tuple[dict[str, Any], list[Version]]:
     """A row of the table."""
     started = time.monotonic()
@@ -314,7 +305,7 @@ def measure(
     return row, seen
 
 
-def read_both(traces: Sequence[SegmentedTrace], thinkings: Sequence[str], reader: Asker, label: str) -> dict[str, Any]:
+def read_both(traces: Sequence[SegmentedTrace], thinkings: Sequence[str], reader: Asked, label: str) -> dict[str, Any]:
     """The reader's answers after the thinkings, plain and masked."""
     rows = [(trace, [thinking, derivation(trace, thinking)]) for trace, thinking in zip(traces, thinkings, strict=True)]
     exchanges = reader.ask(f"read {label}", rows, lambda row: [read(row[0], text) for text in row[1]])
@@ -392,11 +383,11 @@ def asked_for() -> argparse.Namespace:
 def main() -> None:
     """Prints the line."""
     options = asked_for()
-    scorer = Asker(TransformersModel(engine="transformers", model=options.scorer, max_model_len=16_384), options.cache)
+    scorer = Asked(TransformersModel(engine="transformers", model=options.scorer, max_model_len=16_384), options.cache)
     reader = (
         None
         if options.scorer_only
-        else Asker(VllmModel(engine="vllm", model=options.reader, max_model_len=12_288, max_num_seqs=16), options.cache)
+        else Asked(VllmModel(engine="vllm", model=options.reader, max_model_len=12_288, max_num_seqs=16), options.cache)
     )
     traces = list(
         own_traces(options.data, options.traces, options.unit)

@@ -133,12 +133,13 @@ def _build(
 def _engine(plan: Plan, context: Context) -> EngineHandler | None:
     if not plan.ask:
         return None
-    from transforms.shards.asking import EngineHandler
+    from transforms.shards.asking import Asker, EngineHandler
 
     model = context.params.models[plan.ask]
     folder = weights.resolve(model.model, context.paths.models) if has_weights(model) else ""
     cache = Cache(context.paths.cache, weights.identity(model, folder, scores=plan.stage != "generate"))
-    return EngineHandler(model, folder, cache, plan.label, plan.rows, plan.requests_per_row, plan.job.again)
+    asker = Asker(model, folder, cache, plan.label, plan.rows, plan.requests_per_row)
+    return EngineHandler(plan.job, plan.folder, asker)
 
 
 def _cost(plan: Plan, context: Context, counters: dict[str, int]) -> float:

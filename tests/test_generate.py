@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from pipeline.stages.base import Context
 from tests.builders import problem
 from transforms.core.drops import Drop
 from transforms.core.records import Problem, Trace
-from transforms.generate import Config, ask_again, num_samples, requests, traces
+from transforms.generate import Config, dialogue
+from transforms.inference.dialogue import Work
+from transforms.inference.dialogue import play as play_all
 from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Response, Sampling
 from transforms.inference.structured import checked, in_prompt, without_fence
 from transforms.judging import Config as Verify
+from transforms.judging import judge_responses
 from transforms.storage.folders import StageFolder
 from transforms.storage.parts import read_rows
 
@@ -34,19 +38,29 @@ def play(
     answers: list[list[Response]], given: Problem = PROBLEM, **config: Any
 ) -> tuple[list[Trace | Drop], list[list[Any]]]:
     """What becomes of a problem whose requests are answered round by round, and what was asked in each round."""
-    settings = Config(**config)
-    exchanges: list[Exchange] = []
-    asked: list[Any] = list(requests(given, settings))
-    rounds = []
-    for responses in [*answers, []]:
-        rounds.append(asked)
-        assert len(asked) == len(responses)
-        exchanges += map(Exchange, asked, responses)
-        if asked:
-            (asked,) = ask_again([given], [exchanges], settings, Verify())
-    found = list(traces(given, exchanges, settings, "m"))
-    assert len(found) == num_samples(given, exchanges)
-    return found, rounds[:-1]
+    rounds: list[list[Any]] = []
+    left = iter(answers)
+
+    def respond(asked: list[Sequence[Any]]) -> list[list[Exchange]]:
+        (row,) = asked
+        if isinstance(row[0], Work):
+            return [
+                [
+                    Exchange(one, done)
+                    for one, done in zip(row, judge_responses([w.item for w in row], Verify()), strict=True)
+                ]
+            ]  # type: ignore[arg-type]
+        rounds.append(list(row))
+        return [[Exchange(one, response) for one, response in zip(row, next(left), strict=True)]]
+
+    (found,) = play_all([dialogue(given, Config(**config), "m")], respond)
+    assert not list(left)
+    return found, rounds
+
+
+def first_requests(**config: Any) -> list[Any]:
+    """What is asked for a problem at first."""
+    return list(next(dialogue(PROBLEM, Config(**config), "m")))
 
 
 def kinds(found: list[Trace | Drop]) -> list[str]:
@@ -85,7 +99,7 @@ def test_problems_without_a_correct_trace_get_more_samples_until_they_have_one()
     assert kinds(found) == ["trace", "empty_text", "trace", "trace"]
     found, rounds = play([[WRONG, WRONG], [WRONG, WRONG], [WRONG]], **settings)
     assert [[request.sample for request in one] for one in rounds] == [[0, 1], [2, 3], [4]]  # and no more
-    assert play([[WRONG, RIGHT]], **settings)[1] == [requests(PROBLEM, Config(samples_per_problem=2))]
+    assert play([[WRONG, RIGHT]], **settings)[1] == [first_requests(samples_per_problem=2)]
 
 
 def test_a_sample_gets_its_room_before_the_problem_gets_samples() -> None:
@@ -170,7 +184,7 @@ def test_retries_in_a_whole_run(fake_params: Path, tmp_path: Path) -> None:
 
 def test_a_schema_that_the_answer_does_not_fit_is_a_failure() -> None:
     schema = '{"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}'
-    asked = GenerateRequest(requests(PROBLEM, Config())[0].messages, Sampling(), 0, schema)
+    asked = GenerateRequest(first_requests()[0].messages, Sampling(), 0, schema)
     texts = ['{"a": "one"}', '{"a": 1', '{"b": 1}', "[" * 100_000]
     for text in texts:
         found = checked(asked, Completion(text, "stop", 1, 1))
@@ -179,4 +193,4 @@ def test_a_schema_that_the_answer_does_not_fit_is_a_failure() -> None:
     good = Completion(without_fence('```json\n{"a": 1}\n```'), "stop", 1, 1)
     assert checked(asked, good) == good
     assert schema in in_prompt(asked).messages[-1].content
-    assert checked(requests(PROBLEM, Config())[0], Completion("free", "stop", 1, 1)).text == "free"  # type: ignore[union-attr]
+    assert checked(first_requests()[0], Completion("free", "stop", 1, 1)).text == "free"  # type: ignore[union-attr]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -19,7 +18,7 @@ from transforms import judging as verify
 from transforms.answers.likelihood import JOIN
 from transforms.core.drops import Drop
 from transforms.core.records import Arithmetic, CodeTests, Decision, Edge, Problem, Pruned, Rechecked
-from transforms.inference.dialogue import first_requests, result
+from transforms.inference.dialogue import play
 from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
 from transforms.judging import judge_response
 from transforms.prune import prune
@@ -347,7 +346,7 @@ def test_completions_have_to_be_right_often_enough() -> None:
             )
     assert len(begun) == 2
     assert all("2 + 3" in one and "answer is 5" not in one for one in begun)
-    requests = first_requests(partial(dialogue, config=Config()), pruned())
+    requests = next(dialogue(pruned(), Config()))
     assert not any(isinstance(request, GenerateRequest) for request in requests)
 
 
@@ -445,13 +444,12 @@ def test_what_is_checked_against() -> None:
 
 
 def test_a_failure_is_a_drop() -> None:
-    talk = partial(dialogue, config=Config())
-    asked = first_requests(talk, pruned())
-    failed = [
-        Exchange(asked[0], scores("x", -1.0)),
-        *(Exchange(one, Failure("too_long", "5000 tokens")) for one in asked[1:]),
-    ]
-    found = result(talk(pruned()), failed)
+    def respond(asked: list[Any]) -> list[list[Exchange]]:
+        ((first, *others),) = asked
+        failed = [Exchange(one, Failure("too_long", "5000 tokens")) for one in others]
+        return [[Exchange(first, scores("x", -1.0)), *failed]]
+
+    (found,) = play([dialogue(pruned(), Config())], respond)
     assert isinstance(found, Drop)
     assert found.reason == "too_long"
 

@@ -15,17 +15,22 @@ from transforms.answers.final import final_answer
 from transforms.answers.likelihood import Likelihood, answer_request, likelihood
 from transforms.core.drops import Drop
 from transforms.core.records import SegmentedTrace, TraceScores
-from transforms.inference.requests import Exchange, Failure, Response, ScoreRequest, TokenScores, asked_for, turn
-from transforms.score import Config, requests, score
+from transforms.inference.dialogue import play
+from transforms.inference.requests import Exchange, Failure, ScoreRequest, TokenScores, asked_for, turn
+from transforms.score import Config, dialogue, requests
 
 
 def run(trace: SegmentedTrace, answers: Any, **config: Any) -> TraceScores:
     """The scores of a trace when `answers` gives what each request is answered with."""
-    settings = Config(**config)
-    exchanges = [Exchange(request, answers(request)) for request in requests(trace, settings)]
-    (found,) = score(trace, exchanges, settings, "scorer")
+    found = outcome(trace, answers, Config(**config))
     assert isinstance(found, TraceScores)
     return found
+
+
+def outcome(trace: SegmentedTrace, answers: Any, config: Config) -> TraceScores | Drop:
+    """What becomes of a trace."""
+    talk = dialogue(trace, config, "scorer")
+    return play([talk], lambda asked: [[Exchange(one, answers(one)) for one in row] for row in asked])[0]
 
 
 def fixed(tokens: TokenScores) -> Any:
@@ -189,9 +194,9 @@ def test_a_response_without_an_answer_has_no_likelihood() -> None:
 def test_a_failure_is_a_drop(kind: Any, reason: str, place: int) -> None:
     trace = segmented("a")
     asked = requests(trace, Config())
-    answers: list[Response] = [token_scores(request.text) for request in asked]
-    answers[place] = Failure(kind, "5000 tokens")
-    (drop,) = score(trace, list(map(Exchange, asked, answers)), Config(), "scorer")
+    failing = asked[place]
+    answers = lambda one: Failure(kind, "5000 tokens") if one == failing else token_scores(one.text)  # noqa: E731
+    drop = outcome(trace, answers, Config())
     assert isinstance(drop, Drop)
     assert (drop.reason, drop.detail) == (reason, "5000 tokens")
 

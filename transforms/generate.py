@@ -10,7 +10,6 @@ can be asked again, round by round, until they have them or had their share (`re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -21,9 +20,9 @@ from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
 from transforms.core.drops import Drop, DropReason, Reason, drop, whole_pairs
 from transforms.core.records import Message, Outcome, Problem, Trace, trace_id
-from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Request, Sampling, failed
-from transforms.judging import Config as Judging
-from transforms.judging import has_reference, judge_responses
+from transforms.inference.dialogue import Dialogue, Work
+from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, Sampling, failed
+from transforms.judging import has_reference
 from transforms.prompts import with_instruction
 from transforms.sources import TraceSource, check_names
 from transforms.text.repetition import repeated_loop
@@ -92,33 +91,20 @@ class Config(BaseConfig):
         return max(self.sampling.max_tokens, (self.max_retry_tokens or 0) * (self.on_length == "retry"))
 
 
-def requests(problem: Problem, config: Config) -> list[GenerateRequest]:
-    """One request a sample."""
-    return _samples(problem, range(config.samples_per_problem), config)
+def dialogue(problem: Problem, config: Config, model: str) -> Dialogue[list[Trace | Drop]]:
+    """One trace or drop for each sample, from its last attempt; samples that were cut are asked with more room, then further samples
+    where too few are correct. The verdicts on those are `Work`: (response, problem).
+    """
+    exchanges = yield _samples(problem, range(config.samples_per_problem), config)
+    while more := _longer(exchanges, config) or (yield from _further(problem, exchanges, config)):
+        exchanges = exchanges + (yield more)
+    return traces(problem, exchanges, config, model)
 
 
-def ask_again(
-    problems: Sequence[Problem], exchanges: Sequence[list[Exchange]], config: Config, judging: Judging
-) -> list[list[Request]]:
-    """What to ask next for each problem: samples that were cut, with more room; else more samples where too few are correct."""
-    longer = [_longer(asked, config) for asked in exchanges]
-    settled = {number: exchanges[number] for number, more in enumerate(longer) if not more}
-    unsolved = _unsolved(problems, settled, config, judging) if config.resample_until else set()
-    return [
-        more or (_more(problem, num_samples(problem, asked), config) if number in unsolved else [])
-        for number, (problem, asked, more) in enumerate(zip(problems, exchanges, longer, strict=True))
-    ]
-
-
-def num_samples(problem: Problem, exchanges: list[Exchange]) -> int:
-    """Different samples that were asked for; one that was asked again with more room is one."""
-    return len(_last_attempts(exchanges))
-
-
-def traces(problem: Problem, exchanges: list[Exchange], config: Config, model: str) -> Iterator[Trace | Drop]:
-    """One trace or drop for each sample, from its last attempt."""
-    for sample, exchange in sorted(_last_attempts(exchanges).items()):
-        yield to_trace(problem, sample, exchange.response, config, model)  # type: ignore[arg-type]
+def traces(problem: Problem, exchanges: list[Exchange], config: Config, model: str) -> list[Trace | Drop]:
+    """One for each sample."""
+    attempts = sorted(_last_attempts(exchanges).items())
+    return [to_trace(problem, sample, attempt.response, config, model) for sample, attempt in attempts]  # type: ignore[arg-type]
 
 
 def _samples(problem: Problem, samples: range, config: Config) -> list[GenerateRequest]:
@@ -131,9 +117,9 @@ def _last_attempts(exchanges: list[Exchange]) -> dict[int, Exchange]:
     return {exchange.request.sample: exchange for exchange in exchanges}  # type: ignore[union-attr]
 
 
-def _longer(exchanges: list[Exchange], config: Config) -> list[Request]:
+def _longer(exchanges: list[Exchange], config: Config) -> list[GenerateRequest]:
     """The samples that were cut, asked with twice the room."""
-    found: list[Request] = []
+    found: list[GenerateRequest] = []
     for request, response in _last_attempts(exchanges).values():
         assert isinstance(request, GenerateRequest)
         room, most = request.sampling.max_tokens, config.most_tokens
@@ -145,29 +131,17 @@ def _longer(exchanges: list[Exchange], config: Config) -> list[Request]:
     return found
 
 
-def _unsolved(
-    problems: Sequence[Problem], settled: dict[int, list[Exchange]], config: Config, judging: Judging
-) -> set[int]:
-    """The numbers of the settled problems with a reference and too few correct traces."""
-    assert config.resample_until is not None
-    judgeable = [number for number in settled if has_reference(problems[number])]
-    found = [
-        (number, row)
-        for number in judgeable
-        for row in traces(problems[number], settled[number], config, "")
-        if isinstance(row, Trace)
-    ]
-    judged = judge_responses([(trace.response, trace.problem) for _, trace in found], judging)
-    correct = dict.fromkeys(judgeable, 0)
-    for (number, _), (_, judgement) in zip(found, judged, strict=True):
-        correct[number] += judgement.outcome == Outcome.CORRECT
-    return {number for number, count in correct.items() if count < config.resample_until.correct}
-
-
-def _more(problem: Problem, asked: int, config: Config) -> list[Request]:
-    assert config.resample_until is not None
-    until = min(asked + config.samples_per_problem, config.resample_until.max_samples)
-    return list(_samples(problem, range(asked, until), config))
+def _further(problem: Problem, exchanges: list[Exchange], config: Config) -> Dialogue[list[GenerateRequest]]:
+    """More samples of a problem with a reference and too few correct traces."""
+    until, asked = config.resample_until, len(_last_attempts(exchanges))
+    if until is None or asked >= until.max_samples or not has_reference(problem):
+        return []
+    found = [one for one in traces(problem, exchanges, config, "") if isinstance(one, Trace)]
+    judged = yield [Work((trace.response, trace.problem)) for trace in found]
+    correct = sum(judgement.outcome == Outcome.CORRECT for _, (_, judgement) in judged)  # type: ignore[misc]
+    if correct >= until.correct:
+        return []
+    return _samples(problem, range(asked, min(asked + config.samples_per_problem, until.max_samples)), config)
 
 
 def to_trace(

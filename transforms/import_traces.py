@@ -20,7 +20,7 @@ from transforms.core.drops import Drop, DropReason, Reason, drop
 from transforms.core.hashing import canonical_json
 from transforms.core.records import Problem, Trace
 from transforms.generate import Config, to_trace
-from transforms.inference.requests import Completion, Exchange
+from transforms.inference.requests import Completion
 from transforms.shards.mapping import AttachNotes, Guarded, Shard
 from transforms.sources import RecordedTrace, TraceRow
 from transforms.sources.problems import question_digest, to_problem
@@ -76,11 +76,6 @@ def traces(row: ImportedRow, match: Match, config: Config) -> Iterator[Trace | D
         if isinstance(made, Trace):
             made = replace(made, origin=origin, recorded=recorded.correct, prompt=recorded.prompt or made.prompt)
         yield made
-
-
-def num_traces(row: ImportedRow, exchanges: list[Exchange]) -> int:
-    """How many traces or drops a row gives."""
-    return len(row.traces)
 
 
 @dataclass

@@ -25,7 +25,8 @@ from transforms.answers.likelihood import UNKNOWN, answer_request, likelihood
 from transforms.core.config import Config as BaseConfig
 from transforms.core.drops import Drop
 from transforms.core.records import SegmentedTrace, TraceScores
-from transforms.inference.requests import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
+from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
+from transforms.inference.requests import Exchange, ScoreRequest, TokenScores, failed, turn
 from transforms.steps.scores import first_visible, score_step
 
 
@@ -59,18 +60,23 @@ def requests(trace: SegmentedTrace, config: Config) -> list[ScoreRequest]:
     return asked + [answer_request(trace.prompt, context, trace.answer, kind) for context in contexts]
 
 
-def score(trace: SegmentedTrace, exchanges: list[Exchange], config: Config, model: str) -> Iterator[TraceScores | Drop]:
+def dialogue(trace: SegmentedTrace, config: Config, model: str) -> Dialogue[TraceScores | Drop]:
     """The scores of one trace from the scorer's answers to `requests`, or a drop with the scorer's reason."""
-    if failure := first_failure(exchanges):
-        yield failed(trace.id, "score", failure)
-        return
+    try:
+        exchanges = yield from answers_to(requests(trace, config))
+    except UnansweredError as error:
+        return failed(trace.id, "score", error.failure)
+    return _scores(trace, exchanges, config, model)
+
+
+def _scores(trace: SegmentedTrace, exchanges: list[Exchange], config: Config, model: str) -> TraceScores:
     tokens = cast("TokenScores", exchanges[0].response)
     answers = [likelihood(exchange) for exchange in exchanges[1:]]
     whole = answers[0] if answers else UNKNOWN
     others = [answer.sum_nats for answer in answers[1:]]
     num_steps = len(trace.steps)
     num_prefixes = num_steps if "prefixes" in config.likelihoods and others else 0
-    yield TraceScores(
+    return TraceScores(
         id=trace.id,
         model=model,
         steps=tuple(score_step(trace.thinking, step, tokens) for step in trace.steps),

@@ -11,7 +11,8 @@ from transforms.answers.final import final_answer
 from transforms.core.config import Config as BaseConfig
 from transforms.core.drops import Drop, DropReason
 from transforms.core.records import SegmentedTrace, Step, Trace
-from transforms.inference.requests import Exchange, ScoreRequest, TokenScores, failed, first_failure, turn
+from transforms.inference.dialogue import Dialogue
+from transforms.inference.requests import Failure, TokenScores, failed, turn
 from transforms.steps.roles import roles
 from transforms.steps.splitting import split_at_doubt, split_steps
 
@@ -35,22 +36,15 @@ def segment(trace: Trace, config: Config) -> Iterator[SegmentedTrace | Drop]:
     yield _segmented(trace, split_steps(trace.thinking, unit), config) or _empty(trace)
 
 
-def requests(trace: Trace) -> list[ScoreRequest]:
-    """What `unit: confidence` asks of the scorer: all tokens of the thinking, as `score` does with `tokens: all`."""
-    return [turn(trace.prompt, trace.thinking)] if trace.thinking.strip() else []
-
-
-def segment_at_doubt(trace: Trace, exchanges: list[Exchange], config: Config) -> Iterator[SegmentedTrace | Drop]:
-    """A trace in steps of the scorer's confidence, from the answer to `requests`; or a drop."""
-    if not exchanges:
-        yield _empty(trace)
-        return
-    if failure := first_failure(exchanges):
-        yield failed(trace.id, "segment", failure)
-        return
-    tokens = cast("TokenScores", exchanges[0].response)
-    steps = split_at_doubt(trace.thinking, tokens, config.confidence_quantile)
-    yield _segmented(trace, steps, config) or _empty(trace)
+def dialogue(trace: Trace, config: Config) -> Dialogue[SegmentedTrace | Drop]:
+    """A trace in steps of the scorer's confidence, or a drop. Asks for all tokens of the thinking, as `score` does with `tokens: all`."""
+    if not trace.thinking.strip():
+        return _empty(trace)
+    (exchange,) = yield [turn(trace.prompt, trace.thinking)]
+    if isinstance(exchange.response, Failure):
+        return failed(trace.id, "segment", exchange.response)
+    steps = split_at_doubt(trace.thinking, cast("TokenScores", exchange.response), config.confidence_quantile)
+    return _segmented(trace, steps, config) or _empty(trace)
 
 
 def _segmented(trace: Trace, steps: tuple[Step, ...], config: Config) -> SegmentedTrace | None:

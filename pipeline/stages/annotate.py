@@ -8,7 +8,6 @@ from functools import partial
 from pipeline.stages.base import Context, Plan, first, over
 from transforms import annotate
 from transforms.core.records import Annotations, SegmentedTrace
-from transforms.inference.dialogue import conversation
 from transforms.shards.mapping import Job
 from transforms.storage.folders import StageFolder
 from transforms.storage.parts import read_rows
@@ -21,7 +20,7 @@ def plans(context: Context, method: str) -> Iterator[Plan]:
         yield over(context, "annotate", Job("annotate", Annotations, read, annotate.not_asked), ["steps"])
         return
     talk = partial(annotate.dialogue, config=config, model=context.params.models[config.model].model, wanted=needs)
-    job = Job("annotate", Annotations, read, **conversation("annotate", talk))
+    job = Job("annotate", Annotations, read, dialogue=talk)
     remarks = partial(_remarks, model=config.model, is_likelihood=config.opinions == "likelihood")
     yield over(context, "annotate", job, ["steps"], ask=config.model, remarks=remarks)
 

@@ -12,6 +12,7 @@ from pipeline.stages.base import Context, Plan, first, over
 from transforms import generate, import_traces, ingest, sources
 from transforms.core.errors import InputError
 from transforms.core.records import Problem, Trace
+from transforms.judging import judge_responses
 from transforms.shards.mapping import Job
 from transforms.storage.folders import lineage
 
@@ -33,10 +34,9 @@ def plans(context: Context, method: str) -> Iterator[Plan]:
         "generate",
         Trace,
         partial(first, Problem),
-        partial(generate.traces, config=config, model=context.params.models[config.model].model),
-        ask=partial(generate.requests, config=config),
-        again=partial(generate.ask_again, config=config, judging=context.params.verify),
-        num_outcomes=generate.num_samples,
+        dialogue=partial(generate.dialogue, config=config, model=context.params.models[config.model].model),
+        work=partial(judge_responses, config=context.params.verify),
+        several=True,
     )
     yield over(
         context,
@@ -71,7 +71,7 @@ def _imported(context: Context) -> Plan:
             Trace,
             partial(import_traces.read_rows, max_question_chars=max_chars),
             partial(import_traces.traces, config=context.params.generate),
-            num_outcomes=import_traces.num_traces,
+            several=True,
         ),
         shards=ingest.pack([piece for pieces, _ in planned for piece in pieces], base.shard_rows),
         about={

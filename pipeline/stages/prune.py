@@ -9,7 +9,6 @@ from pipeline.stages.base import Context, Plan, over
 from transforms import prune
 from transforms.core.errors import InputError
 from transforms.core.records import Annotations, Pruned, SegmentedTrace, TraceScores
-from transforms.inference.dialogue import conversation
 from transforms.pruning import needs
 from transforms.pruning.given import PruneInput
 from transforms.shards.joins import beside
@@ -37,8 +36,7 @@ def plans(context: Context, method: str) -> Iterator[Plan]:
             )
     read = partial(_inputs, names=names)
     if "scorer" in wanted:
-        talk = conversation("prune", partial(prune.dialogue, method=method, config=config))
-        job = Job("prune", Pruned, read, **talk)
+        job = Job("prune", Pruned, read, dialogue=partial(prune.dialogue, method=method, config=config))
         yield over(context, "prune", job, ["steps", *names], method, ask=context.params.score.model)
     else:
         job = Job("prune", Pruned, read, partial(prune.prune, method=method, config=config))

@@ -18,11 +18,5 @@ def plans(context: Context, method: str) -> Iterator[Plan]:
     if "scores" not in context.params.prune.needs:
         yield over(context, "score", Job("score", TraceScores, read, partial(score.unscored, model=model)), ["steps"])
         return
-    job = Job(
-        "score",
-        TraceScores,
-        read,
-        partial(score.score, config=config, model=model),
-        ask=partial(score.requests, config=config),
-    )
+    job = Job("score", TraceScores, read, dialogue=partial(score.dialogue, config=config, model=model))
     yield over(context, "score", job, ["steps"], ask=config.model, requests_per_row=2)

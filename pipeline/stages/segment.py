@@ -15,8 +15,7 @@ def plans(context: Context, method: str) -> Iterator[Plan]:
     """One."""
     config, read = context.params.segment, partial(first, Trace)
     if config.unit == "confidence":
-        map_trace = partial(segment.segment_at_doubt, config=config)
-        job = Job("segment", SegmentedTrace, read, map_trace, ask=segment.requests)
+        job = Job("segment", SegmentedTrace, read, dialogue=partial(segment.dialogue, config=config))
         yield over(context, "segment", job, ["traces"], ask=context.params.score.model)
     else:
         job = Job("segment", SegmentedTrace, read, partial(segment.segment, config=config))

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import methods
-from bench.methods import Asker, Way, draw, has_support, measure, read_both, share, shortest
+from bench.methods import Asked, Way, draw, has_support, measure, read_both, share, shortest
 from tests.builders import problem, rechecked, segmented
 from transforms.core.records import Decision, Step
 from transforms.inference.requests import Completion, Exchange
@@ -22,13 +22,13 @@ def row(kept: float, right: int) -> dict[str, Any]:
 SHORT, WHOLE = ((Decision(0, action, "-"),) for action in ("delete", "keep"))
 
 
-class Reader(Asker):
+class Reader(Asked):
     """Is right where it can read "Moreover"."""
 
     def __init__(self) -> None:
         pass
 
-    def ask(self, label: str, rows: Any, ask: Any, again: Any = None) -> list[list[Exchange]]:
+    def ask(self, label: str, rows: Any, ask: Any) -> list[list[Exchange]]:
         return [
             [Exchange(one, Completion("5}" if "Moreover" in str(one) else "6}", "stop", 1, 1)) for one in ask(row)]
             for row in rows

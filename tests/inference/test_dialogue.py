@@ -1,15 +1,15 @@
-"""A generator's questions are asked in rounds, and answered in their order."""
+"""Dialogues are played side by side, each begun once, and their questions answered in their order."""
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.builders import problem
-from transforms.core.drops import Drop
-from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to, conversation, result
+from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to, play
 from transforms.inference.requests import Completion, Exchange, Failure, ScoreRequest, turn
 
 
@@ -17,8 +17,19 @@ def ask(text: str) -> ScoreRequest:
     return turn("?", text)
 
 
-def said(request: Any, text: str) -> Exchange:
-    return Exchange(request, Completion(text, "stop", 1, 1))
+class Loud:
+    """Answers in capitals, and remembers how much was asked in each round."""
+
+    def __init__(self, failing: str = ""):
+        self.rounds: list[list[int]] = []
+        self._failing = failing
+
+    def __call__(self, asked: list[Sequence[Any]]) -> list[list[Exchange]]:
+        self.rounds.append([len(row) for row in asked])
+        return [[Exchange(one, self._said(one.text)) for one in row] for row in asked]
+
+    def _said(self, text: str) -> Any:
+        return Failure("timeout", "too late") if text == self._failing else Completion(text.upper(), "stop", 1, 1)
 
 
 def countdown(row: int) -> Dialogue[str]:
@@ -33,54 +44,30 @@ def countdown(row: int) -> Dialogue[str]:
     return ",".join([*heard, *(exchange.response.text for exchange in exchanges)])
 
 
-def test_rows_go_on_until_they_have_asked_all() -> None:
-    job, rows = conversation("bench", countdown), [0, 2]
-    asked: list[Any] = [list(job["ask"](row)) for row in rows]
-    had: list[list[Exchange]] = [[], []]
-    rounds = 0
-    while any(asked):
-        rounds += 1
-        for exchanges, requests in zip(had, asked, strict=True):
-            exchanges += [said(request, request.text.upper()) for request in requests]
-        asked = job["again"](rows, had)
-    assert rounds == 3
-    assert [job["map"](row, exchanges) for row, exchanges in zip(rows, had, strict=True)] == [
-        ["A,B"],
-        ["2: 0,2: 1,A,B"],
+def test_each_goes_on_until_it_has_asked_all() -> None:
+    model = Loud()
+    assert play([countdown(0), countdown(2)], model) == ["A,B", "2: 0,2: 1,A,B"]
+    assert model.rounds == [[0, 1], [2, 1], [0], [2]]  # who has ended is not asked again
+
+
+@given(st.lists(st.integers(0, 6), max_size=8))
+def test_each_is_begun_once_and_hears_its_own_answers(lengths: list[int]) -> None:
+    begun: list[int] = []
+
+    def talk(number: int, length: int) -> Dialogue[list[str]]:
+        begun.append(number)
+        heard: list[str] = []
+        for turn_of in range(length):
+            heard += [exchange.response.text for exchange in (yield [ask(f"{number}x{turn_of}")] * turn_of)]
+        return heard
+
+    model = Loud()
+    found = play([talk(number, length) for number, length in enumerate(lengths)], model)
+    assert begun == list(range(len(lengths)))
+    assert found == [
+        [f"{n}X{turn_of}" for turn_of in range(length) for _ in range(turn_of)] for n, length in enumerate(lengths)
     ]
-    with pytest.raises(ValueError, match="2 requests are not answered"):
-        result(countdown(0), [])
-
-
-def test_a_round_goes_on_where_the_one_before_stopped() -> None:
-    """Played from the beginning each time, a dialogue of n rounds would take n² of its own steps."""
-    steps: list[int] = []
-
-    def long(row: list[int]) -> Dialogue[int]:
-        for number in range(row[0]):
-            steps.append(number)
-            yield [ask(str(number))]
-        return row[0]
-
-    job, row = conversation("bench", long), [50]
-    had: list[Exchange] = []
-    asked = list(job["ask"](row))
-    while asked:
-        had += [said(request, "") for request in asked]
-        (asked,) = job["again"]([row], [had])
-    assert job["map"](row, had) == [50]
-    assert len(steps) == 1 + 50 + 50
-    assert job["again"]([row], [had[:2]]) == [[ask("2")]]
-    assert job["again"]([row], [had[:1]]) == [[ask("1")]]  # a batch that begins again
-    assert job["again"]([[50]], [had[:1]]) == [[ask("1")]]
-
-
-def test_rounds_travel_without_what_is_paused() -> None:
-    again = conversation("bench", countdown)["again"]
-    rows, had = [2], [said(ask("2: 0"), "A")]
-    assert again(rows, [had]) == [[ask("2: 1")]]
-    copy = pickle.loads(pickle.dumps(again))
-    assert copy(rows, [had]) == [[ask("2: 1")]]
+    assert len(model.rounds) == max(lengths, default=0)
 
 
 def test_a_failure_ends_the_dialogue() -> None:
@@ -91,26 +78,10 @@ def test_a_failure_ends_the_dialogue() -> None:
             return error.failure.message
         return "answered"
 
-    good, bad = said(ask("a"), "fine"), Exchange(ask("b"), Failure("timeout", "too late"))
-    assert result(talk(), [good, bad]) == "too late"
-    assert result(talk(), [good, said(ask("b"), "fine")]) == "answered"
+    assert play([talk()], Loud(failing="b")) == ["too late"]
+    assert play([talk()], Loud()) == ["answered"]
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [("a", "ab"), ("ab", "a"), ("ab", "ac"), ("ab", "b")], ids=["more", "less", "other", "nothing"]
-)
-def test_a_row_that_is_played_otherwise_than_before_is_asked_again_by_the_next_run(before: str, after: str) -> None:
-    turns = iter([before, after, after])
-
-    def fickle(_: Any) -> Dialogue[str]:
-        for text in next(turns):
-            yield [ask(text)]
-        return "done"
-
-    job, row = conversation("recheck", fickle), problem()
-    had = [said(ask(text), text.upper()) for text in before]
-    assert job["again"]([row], [had]) == [[]]
-    assert job["again"]([row], [had]) in ([[]], [[ask("b")]])  # another process plays it again
-    (outcome,) = job["map"](row, had)
-    assert isinstance(outcome, Drop)
-    assert (outcome.id, outcome.stage, outcome.reason) == (row.id, "recheck", "request_failed")
+def test_an_answer_too_few_is_an_error() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        play([countdown(1), countdown(1)], lambda asked: [[]])

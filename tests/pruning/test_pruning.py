@@ -17,6 +17,7 @@ import pytest
 
 from tests.builders import answering, problem, segmented
 from tests.conftest import shared
+from transforms import score
 from transforms.annotate import to_rewrite
 from transforms.answers.final import final_answer
 from transforms.answers.statements import has_answer
@@ -42,7 +43,7 @@ from transforms.pruning.methods.drp import terms, why_not
 from transforms.pruning.methods.first_correct import Config, conclusions
 from transforms.pruning.protection import QUOTED, protected
 from transforms.score import Config as ScoreConfig
-from transforms.score import requests, score, unscored
+from transforms.score import unscored
 from transforms.steps.versions import Version
 
 CODE = "```python\ndef f(x):\n    return x\n```"
@@ -119,8 +120,7 @@ def opinionated(trace: SegmentedTrace) -> Annotations:
 
 
 def scored(trace: SegmentedTrace) -> PruneInput:
-    asked = requests(trace, ScoreConfig())
-    (scores,) = score(trace, [Exchange(one, words(one.text)) for one in asked], ScoreConfig(), "scorer")
+    scores = played(score.dialogue(trace, ScoreConfig(), "scorer"), lambda one: Exchange(one, words(one.text)))
     assert isinstance(scores, TraceScores)
     return PruneInput(trace, scores, opinionated(trace))
 

@@ -17,22 +17,22 @@ import pytest
 
 from tests.conftest import REPO, collect, digests
 from transforms.core import schema
-from transforms.core.drops import Reason, drop
+from transforms.core.drops import DropReason, Reason, drop
 from transforms.core.errors import InputError, UserError, mark, unmark
 from transforms.core.records import Message
 from transforms.inference.cache import Cache
+from transforms.inference.dialogue import Dialogue, Work
 from transforms.inference.models import EndpointModel, FakeModel, Price
 from transforms.inference.requests import (
     Completion,
-    Exchange,
     Failure,
     GenerateRequest,
     Sampling,
     ScoreRequest,
     TokenScores,
 )
-from transforms.shards.asking import EngineHandler
-from transforms.shards.mapping import AttachNotes, Batch, Job, MapShards, Shard
+from transforms.shards.asking import Asker, EngineHandler, LazyEngine
+from transforms.shards.mapping import AttachNotes, Job, MapShards, Shard
 from transforms.shards.progress import Progress
 from transforms.storage.folders import StageFolder
 from transforms.storage.parts import read_part
@@ -76,7 +76,7 @@ def test_parts_keep_their_numbers_and_rows_their_order(tmp_path: Path) -> None:
 
 def test_a_row_without_an_outcome_is_an_error(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
-    with pytest.raises(Exception, match="0 outcomes for a row, not 1"):
+    with pytest.raises(Exception, match="0 outcomes for a row"):
         collect(MapShards(Job("test", Message, read, lambda row: []), str(tmp_path / "out")), shards)
 
 
@@ -128,7 +128,8 @@ def ask(row: Message) -> list[GenerateRequest]:
     return [GenerateRequest((Message("user", f"1 + {row.content[-1]}"),), Sampling(), sample) for sample in range(2)]
 
 
-def answers(row: Message, exchanges: list[Exchange]) -> list[Any]:
+def talk(row: Message) -> Dialogue[list[Any]]:
+    exchanges = yield ask(row)
     return [
         drop(row.content, "test", r.kind) if isinstance(r, Failure) else Message("assistant", r.text)  # type: ignore[union-attr]
         for _, r in exchanges
@@ -138,8 +139,8 @@ def answers(row: Message, exchanges: list[Exchange]) -> list[Any]:
 def test_a_model_sees_each_distinct_request_once(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
     cache = Cache(str(tmp_path / "cache"), {"fake": 1})
-    job = Job("test", Message, read, answers, ask=ask, num_outcomes=lambda row, exchanges: len(exchanges))
-    handler = EngineHandler(FakeModel(engine="fake"), "", cache, "test", 24)
+    job = Job("test", Message, read, dialogue=talk, several=True)
+    handler = EngineHandler(job, str(tmp_path / "out"), Asker(FakeModel(engine="fake"), "", cache, "test", 24))
     receipts = collect(MapShards(job, str(tmp_path / "out"), handler), shards)
     assert [r.rows_kept for r in receipts] == [8, 8, 8]
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 8  # 3 parts ask the same 4 × 2
@@ -148,21 +149,62 @@ def test_a_model_sees_each_distinct_request_once(tmp_path: Path) -> None:
 def test_of_an_answer_after_a_long_text_a_few_tokens_are_held_and_kept(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path), {"fake": 1})
     asked = ScoreRequest((Message("user", "?"),), "so 2 + 3 is 5. " * 200 + "It is 5.", ((3006, 3007),))
-    handler = EngineHandler(FakeModel(engine="fake"), "", cache, "test", 1)
-    (found,) = handler.run_inference([Batch(Shard(0, ()), [asked], [[asked]])], handler.load_model())
-    ((exchange,),) = found.exchanges
-    assert isinstance(exchange.response, TokenScores)
-    assert len(exchange.response.starts) < 5
-    assert exchange.response.starts[0] <= 3006
-    assert cache.get(asked) == exchange.response
+    asker = Asker(FakeModel(engine="fake"), "", cache, "test", 1)
+    ((response,),) = asker.ask([[asked]], LazyEngine(asker.model, ""))
+    assert isinstance(response, TokenScores)
+    assert len(response.starts) < 5
+    assert response.starts[0] <= 3006
+    assert cache.get(asked) == response
+
+
+def test_what_the_job_does_itself_is_done_for_all_rows_of_a_round_at_once(tmp_path: Path) -> None:
+    rounds: list[list[int]] = []
+
+    def double(items: list[int]) -> list[int]:
+        rounds.append(items)
+        return [2 * item for item in items]
+
+    def talk(row: Message) -> Dialogue[Message]:
+        number = int(row.content[-1])
+        (first, said) = yield [Work(number), ask(row)[0]]
+        (second,) = yield [Work(first.response)]
+        return Message(said.response.text, str(second.response))
+
+    job = Job("test", Message, read, dialogue=talk, work=double)
+    asker = Asker(FakeModel(engine="fake"), "", Cache(str(tmp_path / "cache"), {}), "test", 4)
+    collect(
+        MapShards(job, str(tmp_path / "out"), EngineHandler(job, str(tmp_path / "out"), asker)),
+        source(tmp_path / "in", 1),
+    )
+    rows = list(read_part(Message, str(tmp_path / "out" / "part-00000.parquet")))
+    assert [row.content for row in rows] == ["0", "4", "8", "12"]
+    assert all(row.role for row in rows)
+    assert asker.requests_per_row == 1
+
+
+def test_notes_end_rows_of_a_job_that_asks_and_a_part_is_read_once(tmp_path: Path) -> None:
+    reads: list[int] = []
+
+    def read_noting(shard: Shard) -> Iterator[Named]:
+        reads.append(shard.number)
+        return read_named(shard)
+
+    job = Job("test", Message, read_noting, dialogue=talk, several=True)
+    (shard,) = source(tmp_path / "in", 1)
+    asker = Asker(FakeModel(engine="fake"), "", Cache(str(tmp_path / "cache"), {}), "test", 4)
+    handler = EngineHandler(job, str(tmp_path / "out"), asker)
+    noted = shard._replace(notes=((1, Reason(DropReason.INCORRECT, "as before")),))
+    (receipt,) = handler.run_inference([noted], handler.load_model())
+    assert (receipt.rows_read, receipt.outcomes, [one.id for one in receipt.drops]) == (4, 7, ["0/1"])
+    assert reads == [0]
 
 
 def test_one_failing_request_is_one_drop(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
-    job = Job("test", Message, read, answers, ask=ask, num_outcomes=lambda row, exchanges: len(exchanges))
-    handler = EngineHandler(
-        FakeModel(engine="fake", fail_share=0.4), "", Cache(str(tmp_path / "cache"), {}), "test", 24
-    )
+    job = Job("test", Message, read, dialogue=talk, several=True)
+    model = FakeModel(engine="fake", fail_share=0.4)
+    asker = Asker(model, "", Cache(str(tmp_path / "cache"), {}), "test", 24)
+    handler = EngineHandler(job, str(tmp_path / "out"), asker)
     receipts = collect(MapShards(job, str(tmp_path / "out"), handler), shards)
     dropped = [len(r.drops) for r in receipts]
     assert all(0 < count < 8 for count in dropped)
@@ -221,7 +263,7 @@ def test_where_nobody_watches_short_work_says_nothing(
 
 def test_a_job_that_asks_needs_an_engine(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs an engine"):
-        collect(MapShards(Job("test", Message, read, answers, ask=ask), str(tmp_path)), [])
+        collect(MapShards(Job("test", Message, read, dialogue=talk), str(tmp_path)), [])
 
 
 def test_user_errors_survive_a_traceback() -> None:

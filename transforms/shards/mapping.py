@@ -20,7 +20,7 @@ from transforms.core import schema
 from transforms.core.drops import Drop, Reason, drop
 from transforms.core.errors import UserError, mark
 from transforms.core.records import row_id
-from transforms.inference.requests import Exchange, Request
+from transforms.inference.dialogue import Dialogue, Respond, play
 from transforms.storage.folders import Receipt, StageFolder
 
 if TYPE_CHECKING:
@@ -38,48 +38,32 @@ class Shard(NamedTuple):
     notes: tuple[tuple[int, Any], ...] = ()
 
 
-class Batch(NamedTuple):
-    """What a shard asks of a model: one list of requests a row. `rows` are there where a job asks again."""
-
-    shard: Shard
-    rows: list[Any]
-    requests: list[Sequence[Request]]
-
-
-class Answers(NamedTuple):
-    """What was asked for each row of a `Batch`, and answered."""
-
-    shard: Shard
-    exchanges: list[list[Exchange]]
-
-
 @dataclass(frozen=True)
 class Job:
     """What a stage does with a shard, in plain functions that Beam can pickle.
 
-    Each row read gives exactly one outcome, or as many as `num_outcomes` says: records, or drops with their reason.
-    `read` may itself give a drop for a row it cannot read. A job that has `ask` needs a model, and its `map` takes the
-    row and the exchanges: what `ask` gave for it, answered. `again` may then ask more: it gets the rows for which
-    something was asked last, with all their exchanges, and gives the further requests of each, until there are none.
+    Each row read gives exactly one outcome, or with `several` at least one: records, or drops with their reason. `read` may itself give
+    a drop for a row it cannot read. Outcomes come of `map`; or, where a model is asked, of `dialogue`, a generator a row that returns its
+    outcome (a list of them with `several`). `work` answers the `Work` that dialogues ask for: items of all rows of a round, a result each.
     """
 
     stage: str
     record: type
     read: Callable[[Shard], Iterator[Any]]
-    map: Callable[..., Iterable[Any]]
-    ask: Callable[[Any], Sequence[Request]] | None = None
-    again: Callable[[Sequence[Any], Sequence[list[Exchange]]], list[list[Request]]] | None = None
-    num_outcomes: Callable[[Any, list[Exchange]], int] | None = None
+    map: Callable[..., Iterable[Any]] | None = None
+    dialogue: Callable[[Any], Dialogue[Any]] | None = None
+    work: Callable[[list[Any]], Iterable[Any]] | None = None
+    several: bool = False
     splits: tuple[str, ...] = ("",)
     split: Callable[[Any], str] | None = None
 
 
-def map_rows(job: Job, folder: StageFolder, shard: Shard, exchanges: list[list[Exchange]] | None = None) -> Receipt:
-    """Runs the job over one shard and writes its part."""
+def map_rows(job: Job, folder: StageFolder, shard: Shard, respond: Respond | None = None) -> Receipt:
+    """Runs the job over one shard and writes its part; `respond` answers what its dialogues ask."""
     kept: dict[str, list[Any]] = {split: [] for split in job.splits}
     drops: list[Drop] = []
     num_read = num_outcomes = 0
-    for row in outcomes(job, shard, exchanges):
+    for row in outcomes(job, shard) if respond is None else played(job, shard, respond):
         num_read += 1
         num_outcomes += len(row)
         for outcome in row:
@@ -92,34 +76,46 @@ def map_rows(job: Job, folder: StageFolder, shard: Shard, exchanges: list[list[E
     return folder.write(shard.number, num_read, tables, drops, num_outcomes)
 
 
-def outcomes(job: Job, shard: Shard, exchanges: list[list[Exchange]] | None = None) -> Iterator[list[Any]]:
+def outcomes(job: Job, shard: Shard) -> Iterator[list[Any]]:
     """What becomes of each row of the shard: records and drops.
 
     Raises:
         AssertionError: the job gave too few or too many for a row.
     """
+    assert job.map is not None
     notes = dict(shard.notes)
     for number, row in enumerate(job.read(shard)):
-        note, expected = notes.get(number), 1
-        if isinstance(row, Drop):
-            found = [row]
-        elif isinstance(note, Reason):
-            found = [drop(row_id(row), job.stage, *note)]
-        elif exchanges is not None:
-            found = list(job.map(row, exchanges[number]))
+        note = notes.get(number)
+        if (ended := _ended(job, row, note)) is not None:
+            yield [ended]
         else:
-            found = list(job.map(row) if note is None else job.map(row, note))
-        if job.num_outcomes and not isinstance(row, Drop) and not isinstance(note, Reason):
-            expected = job.num_outcomes(row, exchanges[number] if exchanges is not None else [])
-        assert len(found) == expected, f"{job.stage}: {len(found)} outcomes for a row, not {expected}"
-        yield found
+            yield _checked(job, list(job.map(row) if note is None else job.map(row, note)))
 
 
-def requests_of(job: Job, shard: Shard) -> Batch:
-    """What the shard's rows ask of the model."""
-    assert job.ask is not None
-    rows = list(job.read(shard))
-    return Batch(shard, rows if job.again else [], [job.ask(row) for row in rows])
+def played(job: Job, shard: Shard, respond: Respond) -> list[list[Any]]:
+    """The same of a job whose rows ask a model: their dialogues are played side by side."""
+    assert job.dialogue is not None
+    notes, rows = dict(shard.notes), list(job.read(shard))
+    ended = [_ended(job, row, notes.get(number)) for number, row in enumerate(rows)]
+    found = iter(play([job.dialogue(row) for row, end in zip(rows, ended, strict=True) if end is None], respond))
+
+    def outcome_of_next() -> list[Any]:
+        one = next(found)
+        return _checked(job, list(one) if job.several else [one])
+
+    return [outcome_of_next() if end is None else [end] for end in ended]
+
+
+def _ended(job: Job, row: Any, note: Any) -> Drop | None:
+    """The drop of a row that could not be read, or that a note ends."""
+    if isinstance(row, Drop):
+        return row
+    return drop(row_id(row), job.stage, *note) if isinstance(note, Reason) else None
+
+
+def _checked(job: Job, found: list[Any]) -> list[Any]:
+    assert found if job.several else len(found) == 1, f"{job.stage}: {len(found)} outcomes for a row"
+    return found
 
 
 class Guarded(beam.DoFn):
@@ -137,27 +133,21 @@ class Guarded(beam.DoFn):
 
 @dataclass
 class MapShards(beam.PTransform):
-    """Shards → receipts, through `job`; with `engine`, all requests of a shard are one element of RunInference."""
+    """Shards → receipts, through `job`; one whose rows ask a model is run by `engine` (`transforms.shards.asking`)."""
 
     job: Job
     folder: str
-    engine: ModelHandler[Batch, Answers, Any] | None = None
+    engine: ModelHandler[Shard, Receipt, Any] | None = None
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Receipt]:
         job, folder = self.job, StageFolder(self.folder)
-        if (job.ask is None) != (self.engine is None):
+        if (job.dialogue is None) != (self.engine is None):
             raise ValueError(f"{job.stage}: a job that asks needs an engine, and only such a job")
         if self.engine is None:
             return shards | "Map each shard" >> beam.ParDo(Guarded(lambda shard: [map_rows(job, folder, shard)]))
         from apache_beam.ml.inference.base import RunInference  # brings torch, a second that most stages need not wait
 
-        return (
-            shards
-            | "Collect each shard's requests" >> beam.ParDo(Guarded(lambda shard: [requests_of(job, shard)]))
-            | "Ask the model" >> RunInference(self.engine)
-            | "Write each part"
-            >> beam.ParDo(Guarded(lambda answers: [map_rows(job, folder, answers.shard, answers.exchanges)]))
-        )
+        return shards | "Ask about each shard" >> RunInference(self.engine)
 
 
 @dataclass
