@@ -23,13 +23,21 @@ settings.register_profile("patient", deadline=None)  # other work on the machine
 settings.load_profile("patient")
 
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", REPO.parent / "shared" / "data"))
+NO_REAL_DATA = "no real traces and problems here, so their tests are skipped: set SHARED_DATA to the folder with them"
 
 
 def shared(name: str) -> Path:
-    """A file of the shared data. Fails, saying what to set, where that is not there."""
+    """A file of the real traces and problems. The test is skipped where there are none; a file that is missing among them fails it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(NO_REAL_DATA)
     path = SHARED_DATA / name
     assert path.exists(), f"{path} is not there: set SHARED_DATA to the folder with the real traces and problems"
     return path
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says which data the tests had, as without the real ones some are skipped."""
+    terminalreporter.write_line(f"data: {SHARED_DATA}" if SHARED_DATA.is_dir() else f"data: {NO_REAL_DATA}")
 
 
 FAKE_PARAMS = """

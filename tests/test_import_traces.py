@@ -21,7 +21,7 @@ from pipeline.paths import Paths
 from pipeline.report.metrics import measure
 from pipeline.run import run_stage
 from pipeline.stages.base import Context
-from tests.conftest import SHARED_DATA, STAGES, digests, shared
+from tests.conftest import STAGES, digests, shared
 from transforms.core.drops import Drop, Reason
 from transforms.core.errors import ConfigError, InputError
 from transforms.core.records import Problem, Trace, Verdict
@@ -155,7 +155,7 @@ FIELDS = {
 
 def test_all_real_traces_import_with_nothing_unexplained(tmp_path: Path) -> None:
     """2,183 traces of seven files: three teachers on the same questions are three samples of a problem."""
-    assert {path.name.removesuffix(".jsonl.gz") for path in (SHARED_DATA / "traces").glob("*.gz")} == set(REAL)
+    assert {path.name.removesuffix(".jsonl.gz") for path in shared("traces").glob("*.gz")} == set(REAL)
     sources = [
         {"path": str(shared(f"traces/{name}.jsonl.gz")), "fields": FIELDS}
         | ({"answer_kind": "choice"} if "mmlu" in name else {})
