@@ -52,7 +52,12 @@ RECORDS = {
     "recheck": (SegmentedTrace, Pruned, Rechecked),
     "filter": (SegmentedTrace, Pruned, Rechecked, Kept),
 }  # what a row of each stage is joined of, the stage's own record last
-TEXTS = {"prune": ("proposed",), "recheck": ("proposed", "final"), "filter": ("proposed", "final")}
+TEXTS = {
+    "ingest": ("question",),
+    "prune": ("proposed",),
+    "recheck": ("proposed", "final"),
+    "filter": ("proposed", "final"),
+}
 
 
 def export(params: Params, paths: Paths, stage: str, methods: Sequence[str], target: str) -> int:
