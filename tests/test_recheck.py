@@ -414,7 +414,7 @@ def test_what_cannot_be_measured_does_not_pass(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_response_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Comparing is what costs; original and pruned trace have the same response, and a dialogue is played several times."""
+    """Comparing is what costs; original and pruned trace have the same response, as have the versions of all methods."""
     _judged.cache_clear()
     judged: list[str] = []
 

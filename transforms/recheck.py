@@ -317,7 +317,7 @@ def outcome_of(trace: SegmentedTrace, judging: Judging) -> Outcome:
     return _judged(response, checkable(trace.problem, response), judging)
 
 
-@lru_cache(maxsize=20_000)  # a dialogue is played again for its outcome, and code is slow to run
+@lru_cache(maxsize=20_000)  # the methods that run in a process share the response, and code is slow to run
 def _judged(response: str, problem: Problem, judging: Judging) -> Outcome:
     return judge_response(response, problem, judging)[1].outcome
 

@@ -177,7 +177,7 @@ def _goes_on(text: str, end: re.Match[str]) -> bool:
     return bool(re.match(r"[\w,]", before)) and bool(_WORD_GOES_ON.match(text, after))
 
 
-@lru_cache(maxsize=1024)  # a dialogue is played again for its outcome
+@lru_cache(maxsize=1024)  # the versions of a trace share texts, the original first of all
 def masked(text: str, answer: str, kind: str = "math", question: str = "") -> str:
     """The text without the sentences that only state the answer; of code, without the program where it stands again."""
     if not answer.strip():
