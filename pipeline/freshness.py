@@ -18,7 +18,7 @@ from transforms.core.errors import InputError
 from transforms.core.hashing import canonical_json
 from transforms.pruning import METHODS, needs
 from transforms.storage import files
-from transforms.storage.folders import FORMAT, StageFolder, is_changed
+from transforms.storage.folders import StageFolder, is_changed, is_of_this_version
 
 _ORDER = [stage.folder for stage in STAGES]
 
@@ -51,7 +51,7 @@ def stale(manifest: dict[str, Any], now: dict[str, Any], paths: Paths, inputs: d
 
     `now` is `depends_on`, and the model's identity where that is known; `inputs`: what would be read now, else what lies there is looked at.
     """
-    if manifest.get("format") != FORMAT:
+    if not is_of_this_version(manifest):
         return "another version of the package wrote it"
     if inputs is None:
         for name, content in manifest["inputs"].items():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from transforms.answers.final import final_answer
 from transforms.core.records import Arithmetic, Decision, Problem, Pruned, Rechecked, SegmentedTrace, asked
+from transforms.inference.dialogue import Dialogue, play
+from transforms.inference.requests import Exchange, Response
 from transforms.steps.splitting import split_steps
 from transforms.steps.versions import Version
 
@@ -67,6 +70,12 @@ def changed(given: Version, **more: Any) -> Version:
     unknown = [key for key in more if not any(hasattr(part, key) for part in parts.values())]
     assert not unknown, unknown
     return Version(**parts)
+
+
+def played(talk: Dialogue[Any], answer: Callable[[Any], Response]) -> Any:
+    """What a dialogue ends with where `answer` says what comes back for each request."""
+    (found,) = play([talk], lambda asked: [[Exchange(one, answer(one)) for one in row] for row in asked])
+    return found
 
 
 class Seen:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -13,13 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import Seen, answering, problem, segmented, version
+from tests.builders import Seen, answering, played, problem, segmented, version
 from transforms import judging as verify
 from transforms.answers.likelihood import JOIN
 from transforms.core.drops import Drop
 from transforms.core.records import Arithmetic, CodeTests, Decision, Edge, Problem, Pruned, Rechecked
-from transforms.inference.dialogue import play
-from transforms.inference.requests import Completion, Exchange, Failure, GenerateRequest, ScoreRequest, TokenScores
+from transforms.inference.requests import (
+    Completion,
+    Failure,
+    GenerateRequest,
+    Response,
+    ScoreRequest,
+    TokenScores,
+)
 from transforms.judging import judge_response
 from transforms.prune import prune
 from transforms.pruning import METHODS
@@ -60,23 +65,18 @@ def conclude(
     **config: Any,
 ) -> tuple[Seen | Drop, list[str]]:
     """The dialogue with a scorer for whom the tokens of a text have `likely(text)` nats each; and all texts scored."""
-    talk, texts = dialogue(version, Config(**config), judging), []
-    try:
-        asked = next(talk)
-        while True:
-            given = []
-            for request in asked:
-                if isinstance(request, ScoreRequest):
-                    texts.append(request.text)
-                    given.append(Exchange(request, scores(request.text, likely(request.text))))
-                else:
-                    assert isinstance(request, GenerateRequest)
-                    said = right if isinstance(right, str) else right[request.sample]
-                    given.append(Exchange(request, Completion(f"{said}}}. So\n\\boxed{{0}}", "stop", 1, 1)))
-            asked = talk.send(given)
-    except StopIteration as end:
-        found = end.value
-        return Seen(replace(version, rechecked=found)) if isinstance(found, Rechecked) else found, texts
+    texts: list[str] = []
+
+    def answer(request: Any) -> Response:
+        if isinstance(request, ScoreRequest):
+            texts.append(request.text)
+            return scores(request.text, likely(request.text))
+        assert isinstance(request, GenerateRequest)
+        said = right if isinstance(right, str) else right[request.sample]
+        return Completion(f"{said}}}. So\n\\boxed{{0}}", "stop", 1, 1)
+
+    found = played(dialogue(version, Config(**config), judging), answer)
+    return Seen(replace(version, rechecked=found)) if isinstance(found, Rechecked) else found, texts
 
 
 def run(version: Version, after: float, **config: Any) -> Seen:
@@ -332,18 +332,14 @@ def test_completions_have_to_be_right_often_enough() -> None:
     assert found.reason == "too few completions are right, and nothing was deleted"
     trace, begun = segmented("2 + 3 makes it.\n\nSo the answer is 5."), []
     talk = dialogue(version(trace, (Decision(0, "keep", "-"), Decision(1, "keep", "-"))), Config(completions=2))
-    asked = next(talk)
-    with suppress(StopIteration):
-        while True:
-            begun += [request.begun for request in asked if isinstance(request, GenerateRequest)]
-            asked = talk.send(
-                [
-                    Exchange(
-                        one, scores(one.text, -1.0) if isinstance(one, ScoreRequest) else Completion("5}", "stop", 1, 1)
-                    )
-                    for one in asked
-                ]
-            )
+
+    def answer(request: Any) -> Response:
+        if isinstance(request, ScoreRequest):
+            return scores(request.text, -1.0)
+        begun.append(request.begun)
+        return Completion("5}", "stop", 1, 1)
+
+    played(talk, answer)
     assert len(begun) == 2
     assert all("2 + 3" in one and "answer is 5" not in one for one in begun)
     requests = next(dialogue(pruned(), Config()))
@@ -444,12 +440,8 @@ def test_what_is_checked_against() -> None:
 
 
 def test_a_failure_is_a_drop() -> None:
-    def respond(asked: list[Any]) -> list[list[Exchange]]:
-        ((first, *others),) = asked
-        failed = [Exchange(one, Failure("too_long", "5000 tokens")) for one in others]
-        return [[Exchange(first, scores("x", -1.0)), *failed]]
-
-    (found,) = play([dialogue(pruned(), Config())], respond)
+    answers = iter([scores("x", -1.0)])
+    found = played(dialogue(pruned(), Config()), lambda _: next(answers, Failure("too_long", "5000 tokens")))
     assert isinstance(found, Drop)
     assert found.reason == "too_long"
 

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import problem, segmented
+from tests.builders import played, problem, segmented
 from tests.conftest import token_scores
 from transforms.answers.final import final_answer
 from transforms.answers.likelihood import Likelihood, answer_request, likelihood
 from transforms.core.drops import Drop
 from transforms.core.records import SegmentedTrace, TraceScores
-from transforms.inference.dialogue import play
 from transforms.inference.requests import Exchange, Failure, ScoreRequest, TokenScores, asked_for, turn
 from transforms.score import Config, dialogue, requests
 
@@ -29,8 +28,7 @@ def run(trace: SegmentedTrace, answers: Any, **config: Any) -> TraceScores:
 
 def outcome(trace: SegmentedTrace, answers: Any, config: Config) -> TraceScores | Drop:
     """What becomes of a trace."""
-    talk = dialogue(trace, config, "scorer")
-    return play([talk], lambda asked: [[Exchange(one, answers(one)) for one in row] for row in asked])[0]
+    return played(dialogue(trace, config, "scorer"), answers)
 
 
 def fixed(tokens: TokenScores) -> Any:

@@ -32,7 +32,7 @@ from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
 from transforms.core.drops import Drop, whole_pairs
 from transforms.core.records import Annotations, Message, Opinion, Rewrite, SegmentedTrace
-from transforms.inference.dialogue import Dialogue, UnansweredError
+from transforms.inference.dialogue import Dialogue, UnansweredError, or_drop
 from transforms.inference.requests import (
     Completion,
     Exchange,
@@ -41,7 +41,6 @@ from transforms.inference.requests import (
     Request,
     Sampling,
     ScoreRequest,
-    failed,
 )
 from transforms.pruning.protection import protected
 
@@ -100,11 +99,7 @@ class Said(NamedTuple):
 
 def dialogue(trace: SegmentedTrace, config: Config, model: str, wanted: Sequence[str]) -> Dialogue[Annotations | Drop]:
     """Asks for the opinions in `wanted` (actions, path), then for `rewrites`; ends with them, or with a drop to be asked again."""
-    try:
-        found = yield from _annotated(trace, config, model, wanted)
-    except UnansweredError as error:
-        return failed(trace.id, "annotate", error.failure)
-    return found
+    return or_drop(_annotated(trace, config, model, wanted), trace.id, "annotate")
 
 
 def not_asked(trace: SegmentedTrace) -> Iterator[Annotations]:

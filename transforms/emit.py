@@ -47,7 +47,7 @@ class Config(BaseConfig):
 def read_kept(shard: Shard) -> Iterator[tuple[Version, Kept]]:
     """`shard.source` = the parts of steps, of pruned and rechecked for each method, and of kept."""
     steps, *parts, kept = shard.source
-    return chosen(kept, steps, list(zip(parts[::2], parts[1::2], strict=True)))
+    return chosen(kept, steps, parts)
 
 
 def emit(row: tuple[Version, Kept], format_name: str, round: int, instruction: str | None = None) -> Iterator[Example]:

@@ -59,9 +59,8 @@ __all__ = [
 def read_versions(shard: Shard) -> Iterator[tuple[Version, Verdict]]:
     """(version, its verdict) of all methods. `shard.source` = the parts of steps, of pruned and rechecked for each method, and of verdicts."""
     steps, *parts, verdicts = shard.source
-    methods = list(zip(parts[::2], parts[1::2], strict=True))
     verdict_of = by_id(Verdict, verdicts)
-    for version in versions(steps, methods):
+    for version in versions(steps, parts):
         yield version, of_id(verdict_of, version.id, steps, verdicts)
 
 

@@ -101,6 +101,11 @@ def dialogue(problem: Problem, config: Config, model: str) -> Dialogue[list[Trac
     return traces(problem, exchanges, config, model)
 
 
+def num_samples(problem: Problem, config: Config) -> int:
+    """How many traces or drops a problem gives, if it is not sampled again."""
+    return config.samples_per_problem
+
+
 def traces(problem: Problem, exchanges: list[Exchange], config: Config, model: str) -> list[Trace | Drop]:
     """One for each sample."""
     attempts = sorted(_last_attempts(exchanges).items())

@@ -78,6 +78,11 @@ def traces(row: ImportedRow, match: Match, config: Config) -> Iterator[Trace | D
         yield made
 
 
+def num_traces(row: ImportedRow) -> int:
+    """How many traces or drops a row gives."""
+    return len(row.traces)
+
+
 @dataclass
 class MatchProblems(beam.PTransform):
     """Shards of files with traces → shards whose rows know their problem. `problems` are the parts of problems/."""

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from transforms.core.drops import Drop, DropReason, drop
 from transforms.core.records import Decision, Pruned
-from transforms.inference.dialogue import Dialogue, UnansweredError
-from transforms.inference.requests import failed
+from transforms.inference.dialogue import Dialogue, or_drop
 from transforms.pruning import METHODS, needs
 from transforms.pruning.budget import shortfall
 from transforms.pruning.given import PruneInput
@@ -23,15 +22,15 @@ def prune(given: PruneInput, method: str, config: MethodConfig) -> Iterator[Prun
 
 def dialogue(given: PruneInput, method: str, config: MethodConfig) -> Dialogue[Pruned | Drop]:
     """The same of a method that needs the scorer."""
+    return or_drop(_asking(given, method, config), given.trace.id, "prune", method)
+
+
+def _asking(given: PruneInput, method: str, config: MethodConfig) -> Dialogue[Pruned | Drop]:
     if lacking := _lacking(given, method, config):
         return lacking
-    try:
-        talk = METHODS[method].dialogue
-        assert talk, f"{method} asks no model"
-        decisions = yield from talk(given, config)
-    except UnansweredError as error:
-        return failed(given.trace.id, "prune", error.failure, method)
-    return _pruned(given, decisions, method, config)
+    talk = METHODS[method].dialogue
+    assert talk, f"{method} asks no model"
+    return _pruned(given, (yield from talk(given, config)), method, config)
 
 
 def _lacking(given: PruneInput, method: str, config: MethodConfig) -> Drop | None:

@@ -42,7 +42,7 @@ from transforms.core.config import Config as BaseConfig
 from transforms.core.config import combination
 from transforms.core.drops import Drop, Reason
 from transforms.core.records import Action, Arithmetic, Message, Outcome, Problem, Rechecked, SegmentedTrace
-from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
+from transforms.inference.dialogue import Dialogue, answers_to, or_drop
 from transforms.inference.requests import (
     Completion,
     Exchange,
@@ -50,7 +50,6 @@ from transforms.inference.requests import (
     Sampling,
     ScoreRequest,
     TokenScores,
-    failed,
     turn,
 )
 from transforms.judging import Config as Judging
@@ -134,11 +133,7 @@ def dialogue(version: Version, config: Config, judging: Judging = JUDGING) -> Di
 
     `judging` is how it is verified.
     """
-    try:
-        found = yield from _rechecked(version, config, judging)
-    except UnansweredError as error:
-        return failed(version.id, "recheck", error.failure, version.method)
-    return found
+    return or_drop(_rechecked(version, config, judging), version.id, "recheck", version.method)
 
 
 def _rechecked(version: Version, config: Config, judging: Judging) -> Dialogue[Rechecked]:

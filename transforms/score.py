@@ -25,8 +25,8 @@ from transforms.answers.likelihood import UNKNOWN, answer_request, likelihood
 from transforms.core.config import Config as BaseConfig
 from transforms.core.drops import Drop
 from transforms.core.records import SegmentedTrace, TraceScores
-from transforms.inference.dialogue import Dialogue, UnansweredError, answers_to
-from transforms.inference.requests import Exchange, ScoreRequest, TokenScores, failed, turn
+from transforms.inference.dialogue import Dialogue, answers_to, or_drop
+from transforms.inference.requests import ScoreRequest, TokenScores, turn
 from transforms.steps.scores import first_visible, score_step
 
 
@@ -62,14 +62,11 @@ def requests(trace: SegmentedTrace, config: Config) -> list[ScoreRequest]:
 
 def dialogue(trace: SegmentedTrace, config: Config, model: str) -> Dialogue[TraceScores | Drop]:
     """The scores of one trace from the scorer's answers to `requests`, or a drop with the scorer's reason."""
-    try:
-        exchanges = yield from answers_to(requests(trace, config))
-    except UnansweredError as error:
-        return failed(trace.id, "score", error.failure)
-    return _scores(trace, exchanges, config, model)
+    return or_drop(_scored(trace, config, model), trace.id, "score")
 
 
-def _scores(trace: SegmentedTrace, exchanges: list[Exchange], config: Config, model: str) -> TraceScores:
+def _scored(trace: SegmentedTrace, config: Config, model: str) -> Dialogue[TraceScores]:
+    exchanges = yield from answers_to(requests(trace, config))
     tokens = cast("TokenScores", exchanges[0].response)
     answers = [likelihood(exchange) for exchange in exchanges[1:]]
     whole = answers[0] if answers else UNKNOWN

@@ -11,8 +11,8 @@ from transforms.answers.final import final_answer
 from transforms.core.config import Config as BaseConfig
 from transforms.core.drops import Drop, DropReason
 from transforms.core.records import SegmentedTrace, Step, Trace
-from transforms.inference.dialogue import Dialogue
-from transforms.inference.requests import Failure, TokenScores, failed, turn
+from transforms.inference.dialogue import Dialogue, answers_to, or_drop
+from transforms.inference.requests import TokenScores, turn
 from transforms.steps.roles import roles
 from transforms.steps.splitting import split_at_doubt, split_steps
 
@@ -38,11 +38,13 @@ def segment(trace: Trace, config: Config) -> Iterator[SegmentedTrace | Drop]:
 
 def dialogue(trace: Trace, config: Config) -> Dialogue[SegmentedTrace | Drop]:
     """A trace in steps of the scorer's confidence, or a drop. Asks for all tokens of the thinking, as `score` does with `tokens: all`."""
+    return or_drop(_at_doubt(trace, config), trace.id, "segment")
+
+
+def _at_doubt(trace: Trace, config: Config) -> Dialogue[SegmentedTrace | Drop]:
     if not trace.thinking.strip():
         return _empty(trace)
-    (exchange,) = yield [turn(trace.prompt, trace.thinking)]
-    if isinstance(exchange.response, Failure):
-        return failed(trace.id, "segment", exchange.response)
+    (exchange,) = yield from answers_to([turn(trace.prompt, trace.thinking)])
     steps = split_at_doubt(trace.thinking, cast("TokenScores", exchange.response), config.confidence_quantile)
     return _segmented(trace, steps, config) or _empty(trace)
 

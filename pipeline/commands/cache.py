@@ -6,12 +6,10 @@ The functions return what the commands print, and change nothing unless `prune` 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 
 from rich.box import SIMPLE_HEAD
@@ -19,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from pipeline.commands.writing import text_writer
+from pipeline.commands.writing import check_new, lines
 from pipeline.paths import Paths
-from transforms.core.errors import ConfigError, InputError
+from transforms.core.errors import InputError
 from transforms.inference import cache
 from transforms.inference.cache import Damaged, Entry
 from transforms.inference.requests import Completion, Failure, TokenScores
@@ -153,10 +151,9 @@ def export(paths: Paths, target: str, model: str) -> int:
     Raises:
         ConfigError: the target exists.
     """
-    if not storage.is_local(target) or storage.exists(target):
-        raise ConfigError(f"{target} exists, or is not on this disk: name another file")
-    number, unfinished = 0, f"{target}.unfinished"
-    with nullcontext(sys.stdout) if target == "-" else text_writer(unfinished, target) as file:
+    check_new(target)
+    number = 0
+    with lines(target) as file:
         for entry in _entries(paths):
             if isinstance(entry, Damaged) or isinstance(entry.response, Failure):
                 continue
@@ -165,8 +162,6 @@ def export(paths: Paths, target: str, model: str) -> int:
             line = {"model": entry.model, "request": entry.request, "response": asdict(entry.response)}
             file.write(json.dumps(line, ensure_ascii=True) + "\n")
             number += 1
-    if target != "-":
-        os.replace(unfinished, target)
     print(f"{number:,} answers in {target}", file=sys.stderr)
     return number
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.commands.writing import text_writer
+from pipeline.commands.writing import check_new, lines, whole_or_none
 from pipeline.graph import NAMED
 from pipeline.params import Params
 from pipeline.paths import Paths
@@ -38,7 +37,6 @@ from transforms.core.records import (
 )
 from transforms.shards.joins import beside, chosen, proposed, versions
 from transforms.steps.versions import Version
-from transforms.storage import files as storage
 from transforms.storage.folders import lineage
 
 RECORDS = {
@@ -70,21 +68,12 @@ def export(params: Params, paths: Paths, stage: str, methods: Sequence[str], tar
         InputError: a folder is not finished, or folders belong to different runs.
     """
     _check(stage, target)
-    fields = {field.name: field for record in RECORDS[stage] for field in schema.arrow_schema(record)}
-    fields |= {name: pa.field(name, pa.string(), nullable=False) for name in TEXTS.get(stage, ())}
-    number, unfinished = 0, f"{target}.unfinished"
-    writer: Any
-    if target.endswith(".parquet"):
-        writer = pq.ParquetWriter(unfinished, pa.schema(list(fields.values())), compression="zstd")
-    else:
-        writer = nullcontext(sys.stdout) if target == "-" else text_writer(unfinished, target)
-    with writer as file:
+    number = 0
+    with _writer(stage, target) as write:
         for rows in _parts(params, paths, stage, methods):
             plain = [_row(row, stage) for row in rows]
-            _write(file, plain, fields)
+            write(plain)
             number += len(plain)
-    if target != "-":
-        os.replace(unfinished, target)
     print(f"{number:,} rows in {target}", file=sys.stderr)
     return number
 
@@ -96,8 +85,21 @@ def _check(stage: str, target: str) -> None:
     endings = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
     if target != "-" and not target.endswith(endings):
         raise ConfigError(f"{target}: must end in {', '.join(endings)}, or be -")
-    if target != "-" and (not storage.is_local(target) or storage.exists(target)):
-        raise ConfigError(f"{target} exists, or is not on this disk: name another file")
+    check_new(target)
+
+
+@contextmanager
+def _writer(stage: str, target: str) -> Iterator[Callable[[list[dict[str, Any]]], object]]:
+    """What writes some rows to the file or the terminal."""
+    if not target.endswith(".parquet"):
+        with lines(target) as file:
+            yield lambda rows: file.writelines(json.dumps(_known(row), allow_nan=False) + "\n" for row in rows)
+        return
+    fields = {field.name: field for record in RECORDS[stage] for field in schema.arrow_schema(record)}
+    fields |= {name: pa.field(name, pa.string(), nullable=False) for name in TEXTS.get(stage, ())}
+    columns = pa.schema(list(fields.values()))
+    with whole_or_none(target) as unfinished, pq.ParquetWriter(unfinished, columns, compression="zstd") as parquet:
+        yield lambda rows: parquet.write_table(pa.Table.from_pylist(rows, schema=columns))
 
 
 def _parts(params: Params, paths: Paths, stage: str, methods: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
@@ -105,17 +107,16 @@ def _parts(params: Params, paths: Paths, stage: str, methods: Sequence[str]) -> 
     folder = NAMED[stage].folder
     if stage in ("prune", "recheck"):
         for method in methods or params.prune.methods:
-            names = ["steps", *(f"pruned/{method}", f"rechecked/{method}")[: 1 + (stage == "recheck")]]
-            for part in _paired(paths, names):
-                found = proposed(*part) if stage == "prune" else versions(part[0], [(part[1], part[2])])
+            names = ["steps", f"pruned/{method}"] if stage == "prune" else ["steps", *versions_of([method])]
+            for steps, *parts in _paired(paths, names):
+                found = proposed(steps, *parts) if stage == "prune" else versions(steps, parts)
                 yield [(*_records(version), version) for version in found]
         return
     if methods:
         raise ConfigError(f"--method: the rows of {stage} are of no method, or of the one that was chosen")
     if stage == "filter":
         for steps, *parts, kept in _paired(paths, ["steps", *versions_of(params.prune.methods), "kept"]):
-            pairs = list(zip(parts[::2], parts[1::2], strict=True))
-            yield [(*_records(version), row, version) for version, row in chosen(kept, steps, pairs)]
+            yield [(*_records(version), row, version) for version, row in chosen(kept, steps, parts)]
         return
     base = {"verify": ["traces"], "score": ["steps"], "annotate": ["steps"]}.get(stage, [])
     for part in _paired(paths, [*base, folder]):
@@ -140,14 +141,6 @@ def _row(row: tuple[Any, ...], stage: str) -> dict[str, Any]:
     records = row[: len(RECORDS[stage])]
     plain = {name: value for record in records for name, value in schema.to_plain(record).items()}
     return plain | {name: getattr(row[-1], name) for name in TEXTS.get(stage, ())}
-
-
-def _write(file: pq.ParquetWriter | IO[str], rows: list[dict[str, Any]], fields: dict[str, pa.Field]) -> None:
-    if isinstance(file, pq.ParquetWriter):
-        file.write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(fields.values()))))
-        return
-    for row in rows:
-        file.write(json.dumps(_known(row), allow_nan=False) + "\n")
 
 
 def _known(value: Any) -> Any:

@@ -65,8 +65,8 @@ def show(params: Params, paths: Paths, trace_id: str, method: str = "", console:
         near = begun[:3] or difflib.get_close_matches(trace_id, known, n=3) or known[:3]
         raise InputError(f"{folder.path} has no trace {trace_id!r}; it has for example {clean(', '.join(near))}")
     given = {f"pruned/{method}": folder}
-    trace = find_row(SegmentedTrace, paths.folder("steps").part_paths(), trace_id)
     lineage({**given, "steps": paths.folder("steps")})
+    trace = find_row(SegmentedTrace, paths.folder("steps").part_paths(), trace_id)
     if trace is None:
         raise InputError(
             f"{folder.path} has {trace_id} and {paths.stage('steps')} has not: run the stages again, or `dvc repro`"

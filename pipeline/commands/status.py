@@ -16,7 +16,7 @@ from pipeline.paths import Paths
 from pipeline.report.page import METRICS
 from pipeline.report.summary import summary
 from transforms.storage import files as storage
-from transforms.storage.folders import FORMAT, MANIFEST, StageFolder
+from transforms.storage.folders import MANIFEST, StageFolder, is_of_this_version
 
 
 def show(params: Params, paths: Paths) -> None:
@@ -74,7 +74,7 @@ def _state(folder: StageFolder, paths: Paths, about: dict[str, Any], tally: str)
         parts = len(folder.receipts())
         return (f"unfinished, {parts} parts" if folder.is_begun() else "not run", "", "")
     counts = manifest["rows"]
-    values = folder.counts(tally) if tally and manifest.get("format") == FORMAT else {}
+    values = folder.counts(tally) if tally and is_of_this_version(manifest) else {}
     rows = [f"{counts['read']} → {counts['kept']}", *_lines(values)]
     return _fresh(manifest, about, paths), "\n".join(rows), "\n".join(_lines(counts["dropped"]))
 

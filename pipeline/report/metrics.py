@@ -12,12 +12,13 @@ from typing import Any
 from pipeline.params import Params
 from pipeline.paths import Paths
 from pipeline.report import breakdown
-from pipeline.report.samples import results
+from pipeline.stages.base import versions_of
 from transforms import annotate
 from transforms.core.drops import Drop
-from transforms.core.records import Annotations, Kept, Outcome, Problem, Pruned, Rechecked, Verdict, problem_of
+from transforms.core.records import Annotations, Outcome, Problem, Pruned, Rechecked, Verdict, problem_of
 from transforms.emit import SPLITS
 from transforms.selection.difficulty import SAMPLES, failed_samples
+from transforms.shards.joins import decided
 from transforms.storage.parts import read_rows
 
 STATUSES = ("passed", "mended", "rolled_back", "gave_up")
@@ -63,7 +64,7 @@ def measure(params: Params, paths: Paths, verdicts: list[Verdict]) -> dict[str, 
         ),
         "families": _families(family_of, samples_of, verdicts, kept),
         "teachers": breakdown.teachers(traces.columns("id", "model", "recorded"), verdicts, [k["model"] for k in kept]),
-        "methods": {method: by_method(results(paths, [method]), correct) for method in params.prune.methods},
+        "methods": {method: by_method(_results(paths, method), correct) for method in params.prune.methods},
         "opinions": _opinions(params, paths),
         "dropped": _dropped(params, paths),
     }
@@ -86,19 +87,21 @@ def _opinions(params: Params, paths: Paths) -> dict[str, Any]:
 
 def _numbers(params: Params, paths: Paths, family_of: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Of the versions that were kept."""
-    kept = {(row.id, row.method) for row in read_rows(Kept, paths.folder("kept").part_paths())}
+    kept = set(paths.folder("kept").columns("id", "method"))
     model_of: dict[str, str] = dict(paths.folder("traces").columns("id", "model"))
-    for _, rechecked in results(paths, params.prune.methods):
-        if (rechecked.id, rechecked.method) in kept:
-            problem = problem_of(rechecked.id)
-            yield {
-                "problem": problem,
-                "method": rechecked.method,
-                "model": model_of[rechecked.id],
-                "family": family_of[problem],
-                "before": rechecked.num_tokens_before,
-                "after": rechecked.num_tokens_after,
-            }
+    for method in params.prune.methods:
+        tokens = paths.folder("rechecked", method).columns("id", "num_tokens_before", "num_tokens_after")
+        for name, before, after in tokens:
+            if (name, method) in kept:
+                problem = problem_of(name)
+                about = {"problem": problem, "family": family_of[problem], "method": method, "model": model_of[name]}
+                yield about | {"before": before, "after": after}
+
+
+def _results(paths: Paths, method: str) -> Iterator[tuple[Pruned, Rechecked]]:
+    """What the method and the re-check found of each trace, without its text."""
+    for parts in zip(*(paths.folder(name).part_paths() for name in versions_of([method])), strict=True):
+        yield from decided(*parts)
 
 
 def _families(
@@ -188,10 +191,12 @@ def tokens_csv(params: Params, paths: Paths, correct: Mapping[str, str]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["id", "method", "family", "status", "tokens_before", "tokens_after"])
-    for _, found in results(paths, params.prune.methods):
-        if found.outcome == Outcome.CORRECT and found.id in correct:
-            family, before, after = correct[found.id], found.num_tokens_before, found.num_tokens_after
-            rows.writerow([found.id, found.method, family, found.status, before, after])
+    for method in params.prune.methods:
+        found = paths.folder("rechecked", method)
+        columns = found.columns("id", "outcome", "status", "num_tokens_before", "num_tokens_after")
+        for name, outcome, status, before, after in columns:
+            if outcome == Outcome.CORRECT and name in correct:
+                rows.writerow([name, method, correct[name], status, before, after])
     return text.getvalue()
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from heapq import nsmallest
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pipeline.paths import Paths
-from transforms.core.records import Action, Decision, Kept, Pruned, Rechecked, SegmentedTrace
-from transforms.shards.joins import decided
+from transforms.core.records import Action, Decision, Pruned, Rechecked, SegmentedTrace
 from transforms.steps.versions import Version
-from transforms.storage.parts import find_row, read_rows
+from transforms.storage.parts import find_row
+
+Row = TypeVar("Row")
 
 
 class Sample(NamedTuple):
@@ -22,12 +23,14 @@ class Sample(NamedTuple):
     steps: list[dict[str, Any]]
 
 
-def results(paths: Paths, methods: Iterable[str]) -> Iterator[tuple[Pruned, Rechecked]]:
-    """What each method and the re-check found of each trace, without its text."""
-    for method in methods:
-        pruned, rechecked = (paths.folder(folder, method).part_paths() for folder in ("pruned", "rechecked"))
-        for parts in zip(pruned, rechecked, strict=True):
-            yield from decided(*parts)
+class _Numbers(NamedTuple):
+    """Of a version, to choose by."""
+
+    id: str
+    method: str
+    status: str
+    lost: int  # tokens, from the original to what goes on
+    restored: int  # tokens that the re-check gave back
 
 
 def samples(paths: Paths, methods: Iterable[str], count: int) -> list[Sample]:
@@ -36,25 +39,33 @@ def samples(paths: Paths, methods: Iterable[str], count: int) -> list[Sample]:
     """
     if not count:
         return []
-    methods = list(methods)
-    kept = {(row.id, row.method) for row in read_rows(Kept, paths.folder("kept").part_paths())}
-    chosen = (pair for pair in results(paths, methods) if (pair[1].id, pair[1].method) in kept)
-    shown = nsmallest(
-        count, chosen, key=lambda pair: (pair[1].num_tokens_after - pair[1].num_tokens_before, pair[1].id)
-    )
-    restored = (
-        pair for pair in results(paths, methods) if pair[1].status in ("mended", "rolled_back") and pair not in shown
-    )
-    if most := max(restored, key=lambda pair: pair[1].num_tokens_after - pair[1].num_tokens_pruned, default=None):
+    kept = set(paths.folder("kept").columns("id", "method"))
+    numbers = list(_numbers(paths, methods))
+    shown = nsmallest(count, (one for one in numbers if one[:2] in kept), key=lambda one: (-one.lost, one.id))
+    restored = (one for one in numbers if one.status in ("mended", "rolled_back") and one not in shown)
+    if most := max(restored, key=lambda one: one.restored, default=None):
         shown.append(most)
-    steps = paths.folder("steps").part_paths()
-    found = []
-    for pruned, rechecked in shown:
-        trace = find_row(SegmentedTrace, steps, pruned.id)
-        assert trace is not None, f"{pruned.id} has no steps"
-        version = Version(trace, pruned, rechecked)
-        found.append(Sample(version, looks(version)))
-    return found
+    return [Sample(version, looks(version)) for version in (_version(paths, one) for one in shown)]
+
+
+def _numbers(paths: Paths, methods: Iterable[str]) -> Iterator[_Numbers]:
+    columns = ("id", "status", "num_tokens_before", "num_tokens_pruned", "num_tokens_after")
+    for method in methods:
+        for name, status, before, pruned, after in paths.folder("rechecked", method).columns(*columns):
+            yield _Numbers(name, method, status, before - after, after - pruned)
+
+
+def _version(paths: Paths, of: _Numbers) -> Version:
+    def found(record: type[Row], folder: str) -> Row:
+        row = find_row(record, paths.folder(folder).part_paths(), of.id)
+        assert row is not None, f"{folder} has no {of.id}"
+        return row
+
+    return Version(
+        found(SegmentedTrace, "steps"),
+        found(Pruned, f"pruned/{of.method}"),
+        found(Rechecked, f"rechecked/{of.method}"),
+    )
 
 
 def looks(version: Version) -> list[dict[str, Any]]:

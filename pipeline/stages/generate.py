@@ -36,7 +36,7 @@ def plans(context: Context, method: str) -> Iterator[Plan]:
         partial(first, Problem),
         dialogue=partial(generate.dialogue, config=config, model=context.params.models[config.model].model),
         work=partial(judge_responses, config=context.params.verify),
-        several=True,
+        num_outcomes=partial(generate.num_samples, config=config),
     )
     yield over(
         context,
@@ -71,7 +71,7 @@ def _imported(context: Context) -> Plan:
             Trace,
             partial(import_traces.read_rows, max_question_chars=max_chars),
             partial(import_traces.traces, config=context.params.generate),
-            several=True,
+            num_outcomes=import_traces.num_traces,
         ),
         shards=ingest.pack([piece for pieces, _ in planned for piece in pieces], base.shard_rows),
         about={

@@ -263,6 +263,13 @@ def test_the_version_that_was_given_the_most_back_is_shown_last(tmp_path: Path) 
     assert samples(paths, ["keep_all"], 0) == []
 
 
+def test_no_version_is_shown_twice(tmp_path: Path) -> None:
+    """The rate of a version without completions is NaN, which equals nothing."""
+    traces = [rechecked("a", "rolled_back", num_tokens_pruned=2), rechecked("b", "rolled_back", num_tokens_pruned=4)]
+    paths = store(tmp_path, traces, [Kept("a", "keep_all", 1, 1, "given", 1.0)])
+    assert [sample.version.id for sample in samples(paths, ["keep_all"], 1)] == ["a", "b"]
+
+
 def test_the_page_shows_what_was_lost() -> None:
     text = page(METRICS, [])
     rows = [" ".join(row.split()) for row in text.split("<tr>")]

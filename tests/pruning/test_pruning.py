@@ -8,14 +8,13 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import pytest
 
-from tests.builders import answering, problem, segmented
+from tests.builders import answering, played, problem, segmented
 from tests.conftest import shared
 from transforms import score
 from transforms.annotate import to_rewrite
@@ -34,7 +33,6 @@ from transforms.core.records import (
     TraceScores,
 )
 from transforms.core.seeding import unit_interval
-from transforms.inference.dialogue import Dialogue
 from transforms.inference.requests import Exchange, Failure, TokenScores
 from transforms.prune import dialogue, prune
 from transforms.pruning import METHODS, needs
@@ -81,23 +79,13 @@ def likely(text: str) -> float:
     return -20 + sum(unit_interval(0, line) - 0.4 for line in {line.strip() for line in text.split("\n")})
 
 
-def answer(request: Any) -> Exchange:
+def answer(request: Any) -> TokenScores:
     """A scorer: the words' surprisals, or how likely an answer is."""
     found = words(request.text)
     before, statement, _ = request.text.partition("The final answer is \\boxed{")
     if statement:
         found = replace(found, logprobs_nats=(likely(before),) * len(found.starts))
-    return Exchange(request, found)
-
-
-def played(talk: Dialogue[Any], scorer: Callable[[Any], Exchange] = answer) -> Any:
-    """What a dialogue with that scorer ends with."""
-    try:
-        asked = next(talk)
-        while True:
-            asked = talk.send([scorer(request) for request in asked])
-    except StopIteration as end:
-        return end.value
+    return found
 
 
 def opinionated(trace: SegmentedTrace) -> Annotations:
@@ -120,7 +108,7 @@ def opinionated(trace: SegmentedTrace) -> Annotations:
 
 
 def scored(trace: SegmentedTrace) -> PruneInput:
-    scores = played(score.dialogue(trace, ScoreConfig(), "scorer"), lambda one: Exchange(one, words(one.text)))
+    scores = played(score.dialogue(trace, ScoreConfig(), "scorer"), lambda one: words(one.text))
     assert isinstance(scores, TraceScores)
     return PruneInput(trace, scores, opinionated(trace))
 
@@ -128,7 +116,7 @@ def scored(trace: SegmentedTrace) -> PruneInput:
 def run(trace: SegmentedTrace, method: str, config: Any = None) -> Pruned:
     config = config or METHODS[method].Config()
     if "scorer" in needs(method, config):
-        found = played(dialogue(scored(trace), method, config))
+        found = played(dialogue(scored(trace), method, config), answer)
     else:
         (found,) = prune(scored(trace), method, config)
     assert isinstance(found, Pruned)
@@ -235,7 +223,9 @@ def test_a_method_states_its_needs_and_version(method: str, options: dict[str, A
         "tail",
     )
     bare = PruneInput(MADE[0])
-    outcome = played(dialogue(bare, method, config)) if "scorer" in wanted else next(prune(bare, method, config))
+    outcome = (
+        played(dialogue(bare, method, config), answer) if "scorer" in wanted else next(prune(bare, method, config))
+    )
     assert isinstance(outcome, Drop) == bool(wanted & {"scores", "actions", "path"})
 
 
@@ -706,11 +696,11 @@ def test_iterative_asap_reads_what_is_left_again() -> None:
             0.5 if word == "beta" and "alpha" not in text else {"alpha": 1.0, "beta": 5.0, "gamma": 3.0}.get(word, 9.0)
         )
 
-    def scorer(request: Any) -> Exchange:
+    def scorer(request: Any) -> TokenScores:
         texts.append(request.text)
         found = words(request.text)
         heads = [request.text[start:].split()[0] for start in found.starts]
-        return Exchange(request, replace(found, logprobs_nats=tuple(-surprisal(request.text, head) for head in heads)))
+        return replace(found, logprobs_nats=tuple(-surprisal(request.text, head) for head in heads))
 
     pruned = played(dialogue(given, "asap", config), scorer)
     assert isinstance(pruned, Pruned)
@@ -724,10 +714,10 @@ def test_answer_likelihood_drops_what_the_answer_does_not_need() -> None:
     trace = segmented("Begin.\n\nneeded\n\nidle\n\nharmful\n\nso it is 5")
     worth = {"needed": 0.5, "idle": 0.0, "harmful": -0.3}
 
-    def scorer(request: Any) -> Exchange:
+    def scorer(request: Any) -> TokenScores:
         found = words(request.text)
         value = -2 + sum(amount for word, amount in worth.items() if word in request.text)
-        return Exchange(request, replace(found, logprobs_nats=(value,) * len(found.starts)))
+        return replace(found, logprobs_nats=(value,) * len(found.starts))
 
     def left(**options: Any) -> Pruned:
         config = METHODS["answer_likelihood"].Config(**options)
@@ -739,7 +729,7 @@ def test_answer_likelihood_drops_what_the_answer_does_not_need() -> None:
     assert [round(one.score, 6) for one in left().decisions[1:4]] == [0.5, 0.0, -0.3]
     assert kept_steps(left(tolerance_nats_per_token=0.6)) == [0, 4]
     silent = PruneInput(answering(trace, " "))
-    assert kept_steps(played(dialogue(silent, "answer_likelihood", METHODS["answer_likelihood"].Config()))) == [
+    assert kept_steps(played(dialogue(silent, "answer_likelihood", METHODS["answer_likelihood"].Config()), answer)) == [
         0,
         1,
         2,
@@ -754,12 +744,12 @@ def test_the_gain_of_a_step_is_how_much_likelier_than_ever_the_answer_is_after_i
     after = {0: -3.0, 1: -3.0, 2: -3.2, 3: -3.1, 4: -0.5, 5: -2.0, 6: -0.6, 7: -0.4}
     asked = []
 
-    def scorer(request: Any) -> Exchange:
+    def scorer(request: Any) -> TokenScores:
         before = request.text.partition("The final")[0]
         number = sum(step.text(thinking).strip() in before for step in trace.trace.steps)
         asked.append(number)
         found = words(request.text)
-        return Exchange(request, replace(found, logprobs_nats=(after[number],) * len(found.starts)))
+        return replace(found, logprobs_nats=(after[number],) * len(found.starts))
 
     def left(ratio: float, **more: Any) -> Pruned:
         config = METHODS["answer_likelihood"].Config(mode="gain", ratio=ratio, **more)
@@ -790,7 +780,7 @@ def test_what_the_anchor_left_out_is_not_read_again() -> None:
     config = METHODS["asap"].Config(anchor="teacher", tokens=6, mode="iterative", rounds=2)
     texts = []
 
-    def scorer(request: Any) -> Exchange:
+    def scorer(request: Any) -> TokenScores:
         texts.append(request.text)
         return answer(request)
 

@@ -44,9 +44,7 @@ def test_each_row_meets_its_own_whatever_was_dropped_and_however_they_stand(
         tmp_path_factory.mktemp("parts"), lots.sample(THREE, 3), pruned, lots.sample(found, len(found))
     )
     assert [(one.trace, one.pruned) for one in proposed(steps, decided)] == [(one.trace, one.pruned) for one in pruned]
-    assert sorted(versions(steps, [(decided, checked)]), key=lambda one: one.id) == sorted(
-        found, key=lambda one: one.id
-    )
+    assert sorted(versions(steps, [decided, checked]), key=lambda one: one.id) == sorted(found, key=lambda one: one.id)
 
 
 def test_parts_of_different_runs_are_refused(tmp_path: Path) -> None:
@@ -57,7 +55,7 @@ def test_parts_of_different_runs_are_refused(tmp_path: Path) -> None:
         list(proposed(steps, pruned))
     steps, pruned, checked = parts(tmp_path, THREE, THREE[:2], THREE)
     with pytest.raises(InputError, match=r"rechecked.parquet has p/2 and .*pruned.parquet has not"):
-        list(versions(steps, [(pruned, checked)]))
+        list(versions(steps, [pruned, checked]))
     steps, pruned, checked = parts(tmp_path, THREE, [*THREE, THREE[0]], THREE)
     with pytest.raises(InputError, match=r"has p/0 twice"):
         list(proposed(steps, pruned))
@@ -69,10 +67,10 @@ def test_parts_of_different_runs_are_refused(tmp_path: Path) -> None:
 def test_what_was_chosen_finds_its_version(tmp_path: Path) -> None:
     steps, pruned, checked = parts(tmp_path, THREE, THREE, THREE)
     rows = [Kept("p/2", "keep_all", 1, 2, "given", 0.0)]
-    assert list(chosen(part(tmp_path, "kept", Kept, rows), steps, [(pruned, checked)])) == [(THREE[2], rows[0])]
+    assert list(chosen(part(tmp_path, "kept", Kept, rows), steps, [pruned, checked])) == [(THREE[2], rows[0])]
     other = part(tmp_path, "kept", Kept, [Kept("p/2", "asap", 1, 2, "given", 0.0)])
     with pytest.raises(InputError, match=r"kept.parquet has p/2 of asap, and none of"):
-        list(chosen(other, steps, [(pruned, checked)]))
+        list(chosen(other, steps, [pruned, checked]))
 
 
 def test_a_version_is_what_stays_of_the_thinking() -> None:

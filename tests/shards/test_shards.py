@@ -76,7 +76,7 @@ def test_parts_keep_their_numbers_and_rows_their_order(tmp_path: Path) -> None:
 
 def test_a_row_without_an_outcome_is_an_error(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
-    with pytest.raises(Exception, match="0 outcomes for a row"):
+    with pytest.raises(Exception, match="0 outcomes for a row, not 1"):
         collect(MapShards(Job("test", Message, read, lambda row: []), str(tmp_path / "out")), shards)
 
 
@@ -139,7 +139,7 @@ def talk(row: Message) -> Dialogue[list[Any]]:
 def test_a_model_sees_each_distinct_request_once(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
     cache = Cache(str(tmp_path / "cache"), {"fake": 1})
-    job = Job("test", Message, read, dialogue=talk, several=True)
+    job = Job("test", Message, read, dialogue=talk, num_outcomes=lambda row: 2)
     handler = EngineHandler(job, str(tmp_path / "out"), Asker(FakeModel(engine="fake"), "", cache, "test", 24))
     receipts = collect(MapShards(job, str(tmp_path / "out"), handler), shards)
     assert [r.rows_kept for r in receipts] == [8, 8, 8]
@@ -189,7 +189,7 @@ def test_notes_end_rows_of_a_job_that_asks_and_a_part_is_read_once(tmp_path: Pat
         reads.append(shard.number)
         return read_named(shard)
 
-    job = Job("test", Message, read_noting, dialogue=talk, several=True)
+    job = Job("test", Message, read_noting, dialogue=talk, num_outcomes=lambda row: 2)
     (shard,) = source(tmp_path / "in", 1)
     asker = Asker(FakeModel(engine="fake"), "", Cache(str(tmp_path / "cache"), {}), "test", 4)
     handler = EngineHandler(job, str(tmp_path / "out"), asker)
@@ -201,7 +201,7 @@ def test_notes_end_rows_of_a_job_that_asks_and_a_part_is_read_once(tmp_path: Pat
 
 def test_one_failing_request_is_one_drop(tmp_path: Path) -> None:
     shards = source(tmp_path / "in")
-    job = Job("test", Message, read, dialogue=talk, several=True)
+    job = Job("test", Message, read, dialogue=talk, num_outcomes=lambda row: 2)
     model = FakeModel(engine="fake", fail_share=0.4)
     asker = Asker(model, "", Cache(str(tmp_path / "cache"), {}), "test", 24)
     handler = EngineHandler(job, str(tmp_path / "out"), asker)

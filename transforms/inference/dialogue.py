@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from transforms.inference.requests import Exchange, Failure, Request, first_failure
+from transforms.core.drops import Drop
+from transforms.inference.requests import Exchange, Failure, Request, failed, first_failure
 
 Found = TypeVar("Found")
 
@@ -44,6 +45,14 @@ def answers_to(requests: Sequence[Request]) -> Dialogue[list[Exchange]]:
     if failure := first_failure(exchanges):
         raise UnansweredError(failure)
     return exchanges
+
+
+def or_drop(talk: Dialogue[Found], id: str, stage: str, method: str = "") -> Dialogue[Found | Drop]:
+    """The same, but a failed request makes the row a drop, to be asked again by the next run."""
+    try:
+        return (yield from talk)
+    except UnansweredError as error:
+        return failed(id, stage, error.failure, method)
 
 
 def play(dialogues: Sequence[Dialogue[Found]], respond: Respond) -> list[Found]:

@@ -59,20 +59,20 @@ def decided(pruned: str, rechecked: str) -> Iterator[tuple[Pruned, Rechecked]]:
         yield of_id(made, row.id, rechecked, pruned), row
 
 
-def versions(steps: str, methods: Sequence[tuple[str, str]]) -> Iterator[Version]:
-    """The re-checked versions, method by method; `methods` has the parts of `pruned/` and `rechecked/` of each."""
+def versions(steps: str, parts: Sequence[str]) -> Iterator[Version]:
+    """The re-checked versions, method by method; `parts` are those of `pruned/` and `rechecked/` of each method in turn."""
     traces = by_id(SegmentedTrace, steps)
-    for pruned, rechecked in methods:
+    for pruned, rechecked in zip(parts[::2], parts[1::2], strict=True):
         for made, found in decided(pruned, rechecked):
             yield Version(of_id(traces, made.id, pruned, steps), made, found)
 
 
-def chosen(kept: str, steps: str, methods: Sequence[tuple[str, str]]) -> Iterator[tuple[Version, Kept]]:
+def chosen(kept: str, steps: str, parts: Sequence[str]) -> Iterator[tuple[Version, Kept]]:
     """The versions that were kept, in the order of the traces."""
-    known = {(version.id, version.method): version for version in versions(steps, methods)}
+    known = {(version.id, version.method): version for version in versions(steps, parts)}
     for row in read_part(Kept, kept):
         if (row.id, row.method) not in known:
-            others = ", ".join(rechecked for _, rechecked in methods)
+            others = ", ".join(parts[1::2])
             raise InputError(
                 f"{kept} has {row.id} of {row.method}, and none of {others} has: run filter again, or `dvc repro`"
             )

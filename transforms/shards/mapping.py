@@ -42,9 +42,9 @@ class Shard(NamedTuple):
 class Job:
     """What a stage does with a shard, in plain functions that Beam can pickle.
 
-    Each row read gives exactly one outcome, or with `several` at least one: records, or drops with their reason. `read` may itself give
-    a drop for a row it cannot read. Outcomes come of `map`; or, where a model is asked, of `dialogue`, a generator a row that returns its
-    outcome (a list of them with `several`). `work` answers the `Work` that dialogues ask for: items of all rows of a round, a result each.
+    Each row read gives exactly one outcome, or as many as `num_outcomes` says (a dialogue at least as many): records, or drops with their
+    reason. `read` may itself give a drop for a row it cannot read. Outcomes come of `map`; or, where a model is asked, of `dialogue`, a
+    generator a row that returns its outcome (a list of them with `num_outcomes`). `work` answers the `Work` that dialogues ask for: items of all rows of a round, a result each.
     """
 
     stage: str
@@ -53,7 +53,7 @@ class Job:
     map: Callable[..., Iterable[Any]] | None = None
     dialogue: Callable[[Any], Dialogue[Any]] | None = None
     work: Callable[[list[Any]], Iterable[Any]] | None = None
-    several: bool = False
+    num_outcomes: Callable[[Any], int] | None = None
     splits: tuple[str, ...] = ("",)
     split: Callable[[Any], str] | None = None
 
@@ -89,7 +89,7 @@ def outcomes(job: Job, shard: Shard) -> Iterator[list[Any]]:
         if (ended := _ended(job, row, note)) is not None:
             yield [ended]
         else:
-            yield _checked(job, list(job.map(row) if note is None else job.map(row, note)))
+            yield _checked(job, row, list(job.map(row) if note is None else job.map(row, note)))
 
 
 def played(job: Job, shard: Shard, respond: Respond) -> list[list[Any]]:
@@ -98,12 +98,8 @@ def played(job: Job, shard: Shard, respond: Respond) -> list[list[Any]]:
     notes, rows = dict(shard.notes), list(job.read(shard))
     ended = [_ended(job, row, notes.get(number)) for number, row in enumerate(rows)]
     found = iter(play([job.dialogue(row) for row, end in zip(rows, ended, strict=True) if end is None], respond))
-
-    def outcome_of_next() -> list[Any]:
-        one = next(found)
-        return _checked(job, list(one) if job.several else [one])
-
-    return [outcome_of_next() if end is None else [end] for end in ended]
+    given = (one if job.num_outcomes else [one] for one in found)
+    return [[end] if end else _checked(job, row, next(given)) for row, end in zip(rows, ended, strict=True)]
 
 
 def _ended(job: Job, row: Any, note: Any) -> Drop | None:
@@ -113,8 +109,10 @@ def _ended(job: Job, row: Any, note: Any) -> Drop | None:
     return drop(row_id(row), job.stage, *note) if isinstance(note, Reason) else None
 
 
-def _checked(job: Job, found: list[Any]) -> list[Any]:
-    assert found if job.several else len(found) == 1, f"{job.stage}: {len(found)} outcomes for a row"
+def _checked(job: Job, row: Any, found: list[Any]) -> list[Any]:
+    expected = job.num_outcomes(row) if job.num_outcomes else 1
+    is_right = len(found) >= expected if job.num_outcomes and job.dialogue else len(found) == expected
+    assert is_right, f"{job.stage}: {len(found)} outcomes for a row, not {expected}"
     return found
 
 

@@ -79,7 +79,7 @@ class StageFolder:
         command = f"`{self.made_by}`" if self.made_by else "the stage that writes it"
         if manifest is None:
             raise InputError(f"{self.path} is not finished: run {command} first, or `dvc repro`")
-        if manifest.get("format") != FORMAT:
+        if not is_of_this_version(manifest):
             raise InputError(
                 f"{self.path} was written by another version of this package: run {command} again, or `dvc repro`; "
                 "no model is asked again for what is in the cache"
@@ -250,6 +250,11 @@ class StageFolder:
         return bad
 
 
+def is_of_this_version(manifest: dict[str, Any]) -> bool:
+    """Whether rows and manifest are stored as they are now."""
+    return manifest.get("format") == FORMAT
+
+
 def lineage(given: dict[str, StageFolder]) -> dict[str, str]:
     """The content of the given folders and of all they were made from.
 
@@ -258,9 +263,10 @@ def lineage(given: dict[str, StageFolder]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     first: dict[str, str] = {}  # the folder that says so
-    contents = {name: folder.content() for name, folder in given.items()}
+    manifests = {name: folder.finished_manifest() for name, folder in given.items()}
+    contents = {name: _content(manifest) for name, manifest in manifests.items()}
     for name, folder in given.items():
-        for ancestor, content in (folder.finished_manifest()["inputs"] | {name: contents[name]}).items():
+        for ancestor, content in (manifests[name]["inputs"] | {name: contents[name]}).items():
             if contents.get(ancestor, content) != content:
                 raise InputError(
                     f"{folder.path} was made from an earlier {given[ancestor].path}: run `{folder.made_by}` again, or `dvc repro`"
